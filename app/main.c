@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "app.h"
+
+static const struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *summary;
+} commands[] = {
+	{"check", cmd_check, "validate a push configuration and show what it means"},
+	{"import", cmd_import, "read pcap or pcapng files, or a pipe, into a capture store"},
+	{"push", cmd_push, "push a capture store to every target of a configuration"},
+	{"store", cmd_store, "list, inspect, verify and export captures"},
+};
+
+static void
+usage(FILE *out)
+{
+	fprintf(out, "usage: sluice COMMAND [OPTION]...\n\n");
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
+	fprintf(out, "\n`sluice COMMAND --help` says more. Exit status: 0 done, 1 failed while running,\n"
+		"2 input refused before anything was touched.\n");
+}
+
+int
+main(int argc, char **argv)
+{
+	if (argc < 2) {
+		usage(stderr);
+		return SL_EXIT_REFUSED;
+	}
+	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "version")) {
+		printf("sluice %s\n", SLUICE_VERSION);
+		return SL_EXIT_OK;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+		usage(stdout);
+		return SL_EXIT_OK;
+	}
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (!strcmp(argv[1], commands[i].name))
+			return commands[i].run(argc - 1, argv + 1);
+	fprintf(stderr, "sluice: no command '%s'\n\n", argv[1]);
+	usage(stderr);
+	return SL_EXIT_REFUSED;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+#ifndef SL_CAPTURE_H
+#define SL_CAPTURE_H
+
+/**
+ * @file
+ * What fills a store. Now: the importer of pcap and pcapng files and pipes.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SL_CAPTURE_ERRBUF 1024u /**< bytes that hold any error line of this library */
+
+struct sl_import_params {
+	const char *store;
+	const char *capture;          /**< name, or NULL */
+	const char *const *files;     /**< "-" is standard input */
+	size_t file_count;
+	int interface;                /**< pcapng interface to take, -1: all */
+	uint64_t flush_interval;      /**< ns */
+	bool progress;                /**< show progress on standard error */
+	const volatile int *stop;     /**< becomes non-zero when a signal asks to end; what was read is kept */
+	/** Called with each line that a user should read (warnings, damage); may be NULL. */
+	void (*report)(void *ctx, const char *line);
+	void *report_ctx;
+};
+
+struct sl_import_result {
+	char capture[128];   /**< name of the capture made, "" if none was */
+	uint64_t packets;
+	uint64_t bytes;      /**< captured bytes, without record headers */
+	uint64_t too_large;  /**< packets too large for a chunk, skipped */
+	uint64_t damaged;    /**< files that ended in damage */
+	uint64_t first_ts, last_ts; /**< ns; earliest and latest time */
+};
+
+/**
+ * Import files into a new capture. Blocks until done. No EAL, no privilege beyond writing the store.
+ *
+ * @return 0: all of it; -EINVAL: refused before anything was written (exit status 2), errbuf says why;
+ *         another -errno: failed while running or something was left out (exit status 1), errbuf says what
+ */
+int sl_import(const struct sl_import_params *params, struct sl_import_result *result, char *errbuf);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

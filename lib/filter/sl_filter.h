@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+#ifndef SL_FILTER_H
+#define SL_FILTER_H
+
+/**
+ * @file
+ * Filter expressions -> proven programs -> verdicts.
+ *
+ * libpcap is the language and the judge: for every packet a verdict equals pcap_offline_filter() on the program that
+ * pcap_compile() makes for the capture's link type, truncated packets included.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sl_ring.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SL_FILTER_ERRBUF 1024u /**< bytes that hold any error line of this library */
+
+struct sl_filter_set; /**< the compiled filters of all targets for one link type; read-only after creation */
+
+/** How a program runs. */
+enum sl_filter_engine {
+	SL_FILTER_ALL,    /**< accepts every packet: nothing runs */
+	SL_FILTER_NONE,   /**< rejects every packet: nothing runs */
+	SL_FILTER_JIT,    /**< proven machine code by rte_bpf's JIT */
+	SL_FILTER_LIBPCAP,/**< libpcap's interpreter */
+};
+
+struct sl_filter_info {
+	enum sl_filter_engine engine;
+	const char *reason;       /**< why not JIT, or how it was proven; one line, owned by the set */
+	unsigned int instructions; /**< classic BPF instructions */
+	unsigned int edges;        /**< conditional edges of the program */
+	unsigned int edges_taken;  /**< of these, taken by a proof packet or shown unreachable */
+	unsigned int proof_packets; /**< packets on which it was compared with libpcap */
+};
+
+/**
+ * Check that an expression compiles for a link type. Any thread (serialised inside), no EAL.
+ *
+ * @param link_type  LINKTYPE_ value as in a pcap file
+ * @return 0, or -EINVAL with libpcap's message in errbuf
+ */
+int sl_filter_check(const char *expression, uint32_t link_type, uint32_t snap_len, char *errbuf);
+
+/**
+ * Compile and prove the filters of all targets. Equal programs are merged. Any thread, no EAL needed. May take
+ * milliseconds a filter.
+ *
+ * @param expressions  count expressions; NULL or "" accepts all
+ * @param lanes        filter lcores that will run it
+ * @return 0; -EINVAL: an expression does not compile, named in errbuf; -ENOMEM
+ */
+int sl_filter_set_create(const char *const *expressions, size_t count, uint32_t link_type, uint32_t snap_len,
+	unsigned int lanes, struct sl_filter_set **set, char *errbuf);
+void sl_filter_set_free(struct sl_filter_set *set);
+
+/** Different programs in the set. */
+unsigned int sl_filter_programs(const struct sl_filter_set *set);
+/** program[i]: the program of expression i; count entries, owned by the set. */
+const uint16_t *sl_filter_program_of(const struct sl_filter_set *set);
+/** Facts about a program; the strings live as long as the set. */
+void sl_filter_get_info(const struct sl_filter_set *set, unsigned int program, struct sl_filter_info *info);
+
+/**
+ * Give the verdicts of all programs on a chunk. Filter lcore only; never blocks.
+ *
+ * @param lane      the calling filter lcore, 0 to lanes - 1
+ * @param verdicts  of[] has an entry for each program; the arena is grown with realloc() as needed. If memory is short
+ *                  the verdict of a program can't be kept: the process aborts with a line that says so, because a wrong
+ *                  verdict is worse
+ */
+void sl_filter_run(struct sl_filter_set *set, unsigned int lane, const struct sl_chunk *chunk,
+	struct sl_verdicts *verdicts);
+
+/**
+ * Once per program: true when it has matched nothing in 100,000 packets most of which carry VLAN tags or tunnels.
+ * Main thread, about once a second.
+ *
+ * @param[out] text  at least 256 bytes: such as "98 % VLAN-tagged; try 'vlan and (tcp)'"
+ */
+bool sl_filter_hint(struct sl_filter_set *set, unsigned int program, char *text, size_t len);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+#ifndef SL_RING_H
+#define SL_RING_H
+
+/**
+ * @file
+ * Chunk slots, dispatches, the rings between lcores, and the loop that an lcore runs.
+ *
+ * One reader, F filters and W writers. A *dispatch* is a numbered slot that carries one chunk (or a word about the
+ * stream: its clock, a bad chunk, its end). Dispatch d goes to filter d mod F, and from there to every writer; a writer
+ * takes dispatch d from the ring of filter d mod F, so it sees all dispatches in ascending order. Each ring has one
+ * producer and one consumer and room for every slot, so an enqueue cannot fail. A slot is used again once every writer
+ * has passed it.
+ *
+ * Limits: a stage's functions may be called only by the lcore that the stage is mapped to; stages never block.
+ */
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sl_store.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SL_RING_ERRBUF 512u /**< bytes that hold any error line of this library */
+#define SL_CACHE_LINE 64
+
+/* ---------------------------------------------------------------- plain structs that all stages share */
+
+/** A place in the store: the next packet to be taken. */
+struct sl_position {
+	uint64_t sequence; /**< capture's sequence number in the store */
+	uint64_t chunk;    /**< chunk number */
+	uint32_t packet;   /**< packet number within the chunk */
+};
+
+/** <0, 0, >0 as a lies before, at, or behind b. */
+static inline int
+sl_position_cmp(const struct sl_position *a, const struct sl_position *b)
+{
+	if (a->sequence != b->sequence)
+		return a->sequence < b->sequence ? -1 : 1;
+	if (a->chunk != b->chunk)
+		return a->chunk < b->chunk ? -1 : 1;
+	return a->packet < b->packet ? -1 : a->packet > b->packet;
+}
+
+/** A capture as the pipeline sees it. Made off the lcores; lives until the pipeline is gone. */
+struct sl_stream {
+	struct sl_capture *capture;
+	const struct sl_capture_info *info;
+	void *filters;            /**< struct sl_filter_set for this link type and snap length */
+	const uint16_t *program;  /**< program[t]: index of target t's verdict in sl_verdicts */
+	unsigned int programs;    /**< different programs, 1 to 65535 */
+};
+
+enum sl_verdict_kind {
+	SL_VERDICT_NONE, /**< no packet */
+	SL_VERDICT_ALL,  /**< every packet of the chunk */
+	SL_VERDICT_LIST, /**< the packets listed */
+};
+
+/** Which packets of a chunk one filter program accepts. */
+struct sl_verdict {
+	enum sl_verdict_kind kind;
+	uint32_t count;          /**< packets accepted, whatever the kind */
+	const uint16_t *packets; /**< LIST: count packet numbers, strictly ascending; lies in the arena */
+};
+
+/** The verdicts on a chunk. Belongs to the slot; the memory is reused by the slot's next chunk. */
+struct sl_verdicts {
+	struct sl_verdict *of;  /**< one a program, in an array that the slot owns (programs entries) */
+	uint16_t *arena;        /**< packet numbers; may be grown with realloc() by the filter stage */
+	size_t arena_entries;   /**< entries that fit the arena */
+};
+
+enum sl_dispatch_type {
+	SL_DISPATCH_CHUNK, /**< a checked chunk with verdicts */
+	SL_DISPATCH_CLOCK, /**< no packet; the stream's clock has reached clock */
+	SL_DISPATCH_BAD,   /**< the chunk at position is damaged: pass over it to next */
+	SL_DISPATCH_GAP,   /**< chunks from position to next are gone: pass over them */
+	SL_DISPATCH_ROLL,  /**< the capture is complete; the stream goes on at next, in another capture */
+	SL_DISPATCH_END,   /**< targets whose next position is this one close their files; nothing follows for them */
+};
+
+/** One numbered unit of work. Written by the reader, then the filter, then read-only for the writers. */
+struct sl_dispatch {
+	uint64_t number;             /**< dispatch number, from 0 */
+	enum sl_dispatch_type type;
+	struct sl_position position; /**< what it holds: a target takes it only if that is its next position */
+	struct sl_position next;     /**< the next position of a target that has taken it */
+	uint64_t clock;              /**< CLOCK: the stream's clock, ns */
+	const struct sl_stream *stream;
+	struct sl_chunk chunk;       /**< CHUNK: the view; points into the slot's memory or a mapped segment */
+	struct sl_verdicts verdicts; /**< CHUNK: filled by the filter stage */
+};
+
+/* ---------------------------------------------------------------- targets as the reader sees them */
+
+enum sl_consumer_state {
+	SL_CONSUMER_ATTACHED, /**< takes what the head cursor serves */
+	SL_CONSUMER_AWAY,     /**< cannot take anything (an endpoint fails); nobody waits for it */
+	SL_CONSUMER_READY,    /**< wants to be served from next on */
+	SL_CONSUMER_DONE,     /**< took END and has published everything, or gave up */
+};
+
+/**
+ * A target's line to the reader. The writer that owns the target stores next and then, with release order, the state
+ * AWAY, READY or DONE. The reader alone turns READY into ATTACHED (by compare-exchange), once its catch-up cursor has
+ * met the head.
+ */
+struct sl_consumer {
+	_Alignas(SL_CACHE_LINE) _Atomic uint32_t state; /**< enum sl_consumer_state */
+	struct sl_position next; /**< valid for the reader while READY */
+};
+
+/* ---------------------------------------------------------------- bells: waking an idle lcore */
+
+/**
+ * A futex that an idle lcore sleeps on. Any thread may ring it; ringing costs one load while the lcore is awake.
+ */
+struct sl_bell {
+	_Alignas(SL_CACHE_LINE) _Atomic uint32_t rings;
+	_Atomic uint32_t asleep;
+};
+
+/** Wake the lcore that sleeps on the bell, if it does. Any thread; makes a system call only if it does. */
+void sl_bell_ring(struct sl_bell *bell);
+
+/* ---------------------------------------------------------------- stages and lcores */
+
+enum sl_poll_result {
+	SL_POLL_IDLE,    /**< did nothing */
+	SL_POLL_BUSY,    /**< did work */
+	SL_POLL_WAITING, /**< did nothing, and something outside (a disk) will end the wait without ringing: sleep briefly */
+};
+
+/** What an lcore runs: a function that does a bounded piece of work and never blocks. */
+struct sl_stage {
+	const char *name;
+	enum sl_poll_result (*poll)(void *ctx);
+	void *ctx;
+};
+
+#define SL_LCORE_MAX_STAGES 16
+
+/** An lcore's list of stages and its account of cycles. */
+struct sl_lcore {
+	char name[16];          /**< thread name: "sl-reader", "sl-filter0", "sl-writer1", "sl-all" */
+	struct sl_stage stages[SL_LCORE_MAX_STAGES];
+	unsigned int stage_count;
+	bool timer;             /**< wakes every 10 ms without a ring (the reader's lcore) */
+	bool poll_mode;         /**< never sleeps */
+	struct sl_bell bell;
+	_Atomic bool quit;      /**< set by any thread, then ring the bell */
+	_Alignas(SL_CACHE_LINE) _Atomic uint64_t busy_cycles; /**< TSC cycles in polls that did work */
+	_Atomic uint64_t idle_cycles; /**< TSC cycles in other polls and asleep */
+};
+
+/** Run the stages until quit is set. For rte_eal_remote_launch(); arg is a struct sl_lcore. @return 0 */
+int sl_lcore_run(void *arg);
+
+/* ---------------------------------------------------------------- the pipeline */
+
+struct sl_pipeline;
+
+struct sl_pipeline_params {
+	unsigned int filters;      /**< 1 to 64 */
+	unsigned int writers;      /**< 1 to 64 */
+	unsigned int slots;        /**< dispatches in flight, a power of two, 4 to 1024 */
+	unsigned int max_programs; /**< filter programs of a stream at the most */
+	struct sl_consumer *consumers; /**< one a target; outlives the pipeline */
+	unsigned int targets;
+	struct sl_lcore *reader_lcore;   /**< whose bells to ring; filled with stages by the caller */
+	struct sl_lcore **filter_lcores; /**< filters entries */
+	struct sl_lcore **writer_lcores; /**< writers entries */
+	const void *helper_cpus;   /**< cpu_set_t for helper threads, or NULL */
+
+	/** Fill d->verdicts. Called on filter lcore lane (0 to filters - 1) only. */
+	void (*filter)(void *ctx, unsigned int lane, struct sl_dispatch *d);
+	void *filter_ctx;
+
+	/**
+	 * Ask for the capture behind a sequence number. Called on the reader lcore; must not block.
+	 * @return the stream, NULL while there is none or it is not ready yet
+	 */
+	const struct sl_stream *(*next_stream)(void *ctx, uint64_t after_sequence);
+	void *stream_ctx;
+};
+
+/** Make slots and rings. Main thread, after rte_eal_init(). @return 0, -ENOMEM or another -errno with a line in errbuf */
+int sl_pipeline_create(const struct sl_pipeline_params *params, struct sl_pipeline **pipeline, char *errbuf);
+/** Free all. No lcore may run its stages any more. */
+void sl_pipeline_destroy(struct sl_pipeline *pipeline);
+/** Bytes of EAL memory that sl_pipeline_create() takes with these params. Any thread, before EAL. */
+size_t sl_pipeline_memory(const struct sl_pipeline_params *params);
+
+/**
+ * Where the stream begins and ends. Main thread, before the lcores start, once the consumers' states are set
+ * (READY with a next position each).
+ *
+ * @param first  the capture of the lowest next position
+ * @param end    NULL: follow; else serve up to this position, then END
+ */
+int sl_pipeline_start(struct sl_pipeline *pipeline, const struct sl_stream *first, const struct sl_position *end);
+
+/** Stop serving at what is committed now, then END. Any thread; returns at once. */
+void sl_pipeline_stop(struct sl_pipeline *pipeline);
+
+/** The stages, to be put on lcores. */
+struct sl_stage sl_pipeline_reader_stage(struct sl_pipeline *pipeline);
+struct sl_stage sl_pipeline_filter_stage(struct sl_pipeline *pipeline, unsigned int lane);
+
+/** The next dispatch that writer w has not passed, in ascending order, or NULL. Writer lcore w only; never blocks. */
+struct sl_dispatch *sl_pipeline_peek(struct sl_pipeline *pipeline, unsigned int w);
+/** Writer w is through with the dispatch that sl_pipeline_peek() returned; it may not touch it any more. */
+void sl_pipeline_pass(struct sl_pipeline *pipeline, unsigned int w);
+
+/** What the reader has done so far. Any thread. */
+struct sl_pipeline_stats {
+	uint64_t chunks;       /**< served at the head, catch-up not counted */
+	uint64_t packets;
+	uint64_t bytes;        /**< record bytes */
+	uint64_t bad_chunks;
+	uint64_t catchup_chunks;
+	uint64_t first_dispatch_ns; /**< CLOCK_MONOTONIC of the first and the newest chunk dispatch; 0: none yet */
+	uint64_t last_dispatch_ns;
+};
+void sl_pipeline_get_stats(const struct sl_pipeline *pipeline, struct sl_pipeline_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+#ifndef SL_STORE_H
+#define SL_STORE_H
+
+/**
+ * @file
+ * The capture store: captures on disk as 1 MiB chunks in segments.
+ *
+ * This library is the only code that knows a chunk's bytes. A capture has one writer process and any number of
+ * reader processes. Functions return 0 or -errno; where a user should read more than an errno, the function takes an
+ * error buffer and fills it with one line that names the file, what is wrong and what to do.
+ *
+ * All times are nanoseconds since 1970-01-01 UTC, unsigned 64 bit.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SL_CHUNK_SIZE (1u << 20)      /**< bytes of a chunk's slot in a segment */
+#define SL_CHUNK_MAX_PACKETS 65535u   /**< packets of a chunk at the most: packet numbers are 16 bit */
+#define SL_SEGMENT_CHUNKS 1024u       /**< slots of a segment file */
+#define SL_STORE_ALIGN 4096u          /**< alignment of buffers that chunks are read into */
+#define SL_STORE_ERRBUF 512u          /**< bytes that hold any error line of this library */
+#define SL_CAPTURE_NAME_MAX 128u      /**< bytes of a capture's name, the terminating 0 included */
+
+#define SL_STORE_DEFAULT "/mnt/store0/capture"
+
+/** Flag of a packet: the port saw a bad frame check sequence. */
+#define SL_PACKET_BAD_FCS 0x1u
+
+/** A packet's record as it lies in a chunk and in a nanosecond pcap file, host byte order (little-endian). */
+struct sl_record {
+	uint32_t sec;    /**< seconds since 1970 UTC */
+	uint32_t nsec;   /**< nanoseconds, below 1e9 */
+	uint32_t caplen; /**< bytes that follow */
+	uint32_t len;    /**< bytes on the wire */
+};
+
+/** A capture's identity: 16 random bytes (RFC 9562 version 4). */
+struct sl_uuid {
+	uint8_t bytes[16];
+};
+
+/* ---------------------------------------------------------------- chunks */
+
+/** A checked chunk in memory, read-only. Points into the buffer that it was parsed from. */
+struct sl_chunk {
+	const uint8_t *base;   /**< first byte of the chunk */
+	const uint32_t *index; /**< one entry a packet: bits 0..19 offset from base, 20..27 port, 28..31 flags */
+	uint64_t number;       /**< chunk number within its capture */
+	uint32_t packets;      /**< packets in it, 0 to SL_CHUNK_MAX_PACKETS */
+	uint32_t records_off;  /**< offset from base of the first record */
+	uint32_t records_len;  /**< bytes of all records, their 16-byte headers included */
+	uint64_t first_ts, min_ts, max_ts, last_ts;
+	uint64_t clock;     /**< the capture's clock before the first packet: largest time seen, heartbeats included */
+	uint64_t heartbeat; /**< newest heartbeat since the previous chunk, 0 if none */
+	uint64_t wire_bytes; /**< sum of len */
+	uint64_t dropped;    /**< packets lost between the previous chunk and this one */
+};
+
+/** Record of packet i of a chunk. */
+static inline const struct sl_record *
+sl_chunk_record(const struct sl_chunk *c, uint32_t i)
+{
+	return (const struct sl_record *)(c->base + (c->index[i] & 0xfffffu));
+}
+
+/** Capture port of packet i of a chunk. */
+static inline uint8_t
+sl_chunk_port(const struct sl_chunk *c, uint32_t i)
+{
+	return (uint8_t)(c->index[i] >> 20);
+}
+
+/** Time of a record in nanoseconds since 1970 UTC. */
+static inline uint64_t
+sl_record_ts(const struct sl_record *r)
+{
+	return (uint64_t)r->sec * 1000000000u + r->nsec;
+}
+
+/**
+ * Check a chunk in memory and describe it. Verifies header CRC, capture, number, body CRC and every index entry,
+ * so that a caller may follow the index without checks.
+ *
+ * Any thread; never blocks.
+ *
+ * @param buf      SL_CHUNK_SIZE bytes, 64-byte aligned; must outlive the view
+ * @param capture  the capture it must belong to, or NULL for any
+ * @param number   the chunk number it must have
+ * @param[out] chunk  the view
+ * @return 0; -ENODATA: the slot is empty (no header); -ESTALE: a chunk of another capture or number;
+ *         -EBADMSG: a checksum or a bound is wrong
+ */
+int sl_chunk_parse(const void *buf, const struct sl_uuid *capture, uint64_t number, struct sl_chunk *chunk);
+
+/* ---------------------------------------------------------------- captures of a store */
+
+enum sl_capture_state {
+	SL_CAPTURE_OPEN,     /**< a living writer appends to it */
+	SL_CAPTURE_CLOSED,   /**< closed or sealed: nothing will be added */
+	SL_CAPTURE_UNCLEAN,  /**< its writer is gone without closing it; readable up to its last valid chunk */
+};
+
+/** What is fixed when a capture is made (capture.json). */
+struct sl_capture_info {
+	char name[SL_CAPTURE_NAME_MAX];
+	struct sl_uuid uuid;
+	uint64_t sequence;    /**< position among the captures of the store, from 1 */
+	uint32_t link_type;   /**< LINKTYPE_ value as in a pcap file header */
+	uint32_t snap_len;
+	uint64_t start_ts;    /**< wall clock when it was made */
+	char host[256];
+	char source[1024];    /**< what filled it: file names, port names */
+};
+
+struct sl_capture; /**< a capture opened for reading */
+
+/**
+ * Open a capture for reading. Blocks on the file system; no privilege needed beyond reading the files.
+ *
+ * @param store    the store's directory
+ * @param name     capture name, or NULL for the active one
+ * @param[out] capture  to be closed with sl_capture_close()
+ * @param errbuf   SL_STORE_ERRBUF bytes
+ * @return 0; -ENOENT: no such store, capture, or no active one; -EPROTO: capture.json or head not understood;
+ *         another -errno of open or mmap
+ */
+int sl_capture_open(const char *store, const char *name, struct sl_capture **capture, char *errbuf);
+
+/** As sl_capture_open(), by UUID. -ENOENT if the store has no such capture. */
+int sl_capture_open_uuid(const char *store, const struct sl_uuid *uuid, struct sl_capture **capture, char *errbuf);
+
+/** As sl_capture_open(): the capture with the lowest sequence above the given one. -ENOENT if there is none yet. */
+int sl_capture_open_after(const char *store, uint64_t sequence, struct sl_capture **capture, char *errbuf);
+
+/** Close it; NULL is allowed. No read may be in flight. */
+void sl_capture_close(struct sl_capture *capture);
+
+/** What is fixed about it; valid until it is closed. Any thread. */
+const struct sl_capture_info *sl_capture_info(const struct sl_capture *capture);
+
+/* Moving state, read from the shared head page: any thread, never blocks (UNCLEAN is decided at open). */
+
+/** First chunk that still exists. */
+uint64_t sl_capture_first(const struct sl_capture *capture);
+/** One past the last committed chunk (0: none yet). */
+uint64_t sl_capture_committed(const struct sl_capture *capture);
+/** The capture's clock, heartbeats included; 0 before the first packet. */
+uint64_t sl_capture_clock(const struct sl_capture *capture);
+/** Its state now. After CLOSED is seen, a later sl_capture_committed() is final. */
+enum sl_capture_state sl_capture_state(const struct sl_capture *capture);
+/** Ask again whether the writer still lives (lock and boot id); may turn OPEN into UNCLEAN. Makes system calls. */
+enum sl_capture_state sl_capture_recheck(struct sl_capture *capture);
+
+/**
+ * Read one chunk, blocking, and check it.
+ *
+ * @param buf  SL_CHUNK_SIZE bytes, SL_STORE_ALIGN aligned
+ * @return as sl_chunk_parse(), or -ENOENT: its segment is gone, or another -errno of open or read
+ */
+int sl_capture_read(struct sl_capture *capture, uint64_t number, void *buf, struct sl_chunk *chunk);
+
+/* Reading without blocking, for the reader lcore. */
+
+struct sl_reader; /**< keeps several chunk reads in flight: O_DIRECT and io_uring on disks, mapped on tmpfs */
+
+/** A finished read. */
+struct sl_read {
+	void *cookie;          /**< as submitted */
+	const void *data;      /**< SL_CHUNK_SIZE bytes: the submitted buffer, or a mapped place of a tmpfs segment */
+	int result;            /**< 0, or -errno (-ENOENT: segment gone) */
+};
+
+/**
+ * Make a reader. Starts one helper thread, named "sl-store", that opens segments ahead of use so that
+ * sl_reader_submit() and sl_reader_poll() make no file-system call that blocks.
+ *
+ * @param depth  reads in flight at the most, 1 to 256
+ * @param helper_cpus  CPUs for the helper thread and kernel I/O workers: a cpu_set_t, or NULL for any
+ */
+int sl_reader_create(unsigned int depth, const void *helper_cpus, struct sl_reader **reader, char *errbuf);
+void sl_reader_destroy(struct sl_reader *reader);
+
+/**
+ * Begin to read a chunk. The reader's own lcore only.
+ * The capture must stay open until the read has been returned by sl_reader_poll(). Completions may come in any order.
+ *
+ * @param buf  SL_CHUNK_SIZE bytes, SL_STORE_ALIGN aligned; belongs to the reader until the read is returned
+ * @return 0, or -EAGAIN: depth reads are in flight, or the segment is still being opened: try again later
+ */
+int sl_reader_submit(struct sl_reader *reader, struct sl_capture *capture, uint64_t number, void *buf, void *cookie);
+
+/** Collect finished reads. The reader's own lcore only. @return how many entries of done[] were filled, 0 to max */
+unsigned int sl_reader_poll(struct sl_reader *reader, struct sl_read *done, unsigned int max);
+
+/** Reads in flight. The reader's own lcore only. */
+unsigned int sl_reader_in_flight(const struct sl_reader *reader);
+
+/* ---------------------------------------------------------------- writing a capture */
+
+struct sl_store_writer; /**< appends packets to one capture; one thread at a time */
+
+struct sl_store_writer_params {
+	const char *store;       /**< directory, made if missing */
+	const char *name;        /**< capture name, or NULL: made from the wall clock and host */
+	uint32_t link_type;      /**< LINKTYPE_ value */
+	uint32_t snap_len;
+	const char *source;      /**< for capture.json */
+	uint64_t flush_interval; /**< ns; a chunk that is not full goes out after this long. 0: only when full */
+};
+
+/**
+ * Begin a capture: makes its directory, becomes the store's active capture. An unclean active capture is sealed first.
+ *
+ * @return 0; -EEXIST: a capture of that name exists; -EBUSY: it has a living writer; -EINVAL: bad name; another -errno
+ */
+int sl_store_writer_create(const struct sl_store_writer_params *params, struct sl_store_writer **writer, char *errbuf);
+
+/**
+ * Append one packet. May block on the disk.
+ *
+ * @param ts      ns since 1970 UTC
+ * @param caplen  bytes at data
+ * @param len     bytes on the wire
+ * @param port    capture port or pcapng interface, modulo 256
+ * @param flags   SL_PACKET_*
+ * @return 0; -EMSGSIZE: too large for a chunk, not stored (counted as dropped); -ENOSPC with a line in errbuf that says
+ *         what space is needed; -ERANGE: ts does not fit a pcap record; another -errno of the write
+ */
+int sl_store_writer_append(struct sl_store_writer *writer, uint64_t ts, uint32_t caplen, uint32_t len, uint8_t port,
+	uint8_t flags, const void *data, char *errbuf);
+
+/** Count packets that were lost before the next one appended. */
+void sl_store_writer_drop(struct sl_store_writer *writer, uint64_t packets);
+
+/**
+ * To be called while no packet comes, at least every flush interval: sends out a chunk older than the flush interval,
+ * and raises the clock that readers see.
+ *
+ * @param clock  ns since 1970 UTC; ignored unless above the clock so far; 0: none
+ */
+int sl_store_writer_idle(struct sl_store_writer *writer, uint64_t clock, char *errbuf);
+
+/** Write what is buffered, make all durable, mark the capture closed and free the writer, also on error. */
+int sl_store_writer_close(struct sl_store_writer *writer, char *errbuf);
+
+/** Packets, record bytes and chunks so far. */
+void sl_store_writer_stats(const struct sl_store_writer *writer, uint64_t *packets, uint64_t *bytes, uint64_t *chunks);
+/** The capture that is being written. */
+const struct sl_capture_info *sl_store_writer_info(const struct sl_store_writer *writer);
+
+/* ---------------------------------------------------------------- a store as a whole */
+
+/**
+ * Names and facts of all captures of a store, ascending by sequence. Free the array with free().
+ * Directories that are not captures are passed over; a damaged capture.json is reported through errbuf and passed over.
+ */
+int sl_store_list(const char *store, struct sl_capture_info **infos, size_t *count, char *errbuf);
+
+/** Name of the active capture. -ENOENT if there is none. */
+int sl_store_active(const char *store, char name[SL_CAPTURE_NAME_MAX], char *errbuf);
+
+/** "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx" and a terminating 0. */
+void sl_uuid_format(const struct sl_uuid *uuid, char text[37]);
+/** @return 0, or -EINVAL */
+int sl_uuid_parse(const char *text, struct sl_uuid *uuid);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+#ifndef SL_WRITER_MOUNT_H
+#define SL_WRITER_MOUNT_H
+
+/**
+ * @file
+ * Which file system a path lies on, from /proc/self/mountinfo, /etc/fstab and systemd mount units: never by touching
+ * the path, which may hang.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "sl_writer.h"
+
+/** A mounted file system. */
+struct sl_mount {
+	char point[SL_PATH_MAX];  /**< mount point */
+	char type[64];            /**< "ext4", "nfs4", ... */
+	char source[SL_PATH_MAX];
+	unsigned int major, minor;
+	bool remote;              /**< nfs, cifs, fuse.sshfs ...: MinFree's default does not apply */
+};
+
+/** The mounted file system that holds an absolute path (longest mounted prefix). @return 0 or -errno */
+int sl_mount_find(const char *path, struct sl_mount *mount);
+
+/** Is something mounted exactly at this point? */
+bool sl_mount_is_mounted(const char *point);
+
+/**
+ * The mount point that a Path is meant to lie on: the longest prefix of it that /etc/fstab or a systemd mount unit names
+ * ("/" does not count). strftime conversions in path end the prefix.
+ * @param[out] point  SL_PATH_MAX bytes, "" if none is named
+ */
+int sl_mount_expected(const char *path, char *point);
+
+/** A Path under /mnt or /media that lies on the root file system: worth a warning. */
+bool sl_mount_on_root_unexpectedly(const char *path);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+#ifndef SL_WRITER_PUSH_LOG_H
+#define SL_WRITER_PUSH_LOG_H
+
+/**
+ * @file
+ * Log files of targets: `push_<Desc>_YYYYMMDD_HHMM` with a `push_<Desc>.cur` link, rolled at local midnight and at
+ * 64 MiB, kept 30 days. One thread ("sl-log") writes them; a line is handed over through a ring, so no caller blocks. A
+ * line that finds the ring full is counted, and the count is logged once there is room.
+ */
+
+#include <stddef.h>
+
+struct sl_push_log;
+
+/**
+ * @param dir    made if missing
+ * @param names  count file descriptions (sl_target_config.file_desc); copied
+ * @param helper_cpus  cpu_set_t or NULL
+ */
+int sl_push_log_open(const char *dir, const char *const *names, size_t count, const void *helper_cpus,
+	struct sl_push_log **log, char *errbuf);
+
+/** Add a line (time stamp and newline are added) to the log of target t. Any thread, lcores too; never blocks. */
+void sl_push_log_line(struct sl_push_log *log, size_t t, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/** Write what is queued and end the thread; NULL is allowed. */
+void sl_push_log_close(struct sl_push_log *log);
+
+#endif

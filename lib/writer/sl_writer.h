@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+#ifndef SL_WRITER_H
+#define SL_WRITER_H
+
+/**
+ * @file
+ * Targets: split, name, aligned buffers, sink, journal, log.
+ *
+ * A writer owns whole targets (target t belongs to writer t mod W) and runs as a stage on one lcore. It copies matched
+ * records into aligned blocks and writes them with io_uring; everything that touches a file system's metadata runs in a
+ * helper thread for each mounted file system.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sl_config.h"
+#include "sl_ring.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SL_WRITER_ERRBUF 1024u /**< bytes that hold any error line of this library */
+#define SL_PATH_MAX 4096u
+
+/* ---------------------------------------------------------------- names (any thread, no EAL) */
+
+/**
+ * Final path of a file of a target, as `sluice check` shows it and as publish chooses it.
+ *
+ * @param start  window's start (time split) or first packet's time (byte split only), ns
+ * @param end    window's end, or last packet's time, ns
+ * @param part   0: no part number; else `_p001` and so on (both splits)
+ * @param copy   0: none; else `_1`, `_2` before the suffix, because the name was taken
+ * @param[out] path  SL_PATH_MAX bytes
+ * @return 0; -ENAMETOOLONG; -EINVAL: the zone or format can't be used
+ */
+int sl_name_final(const struct sl_target_config *target, uint64_t start, uint64_t end, unsigned int part,
+	unsigned int copy, char *path);
+
+/** Start of the window that holds ts: a multiple of split_time in UTC or, if align_local, in the target's zone. */
+uint64_t sl_window_start(const struct sl_target_config *target, uint64_t ts);
+/** End of the window that starts at start. */
+uint64_t sl_window_end(const struct sl_target_config *target, uint64_t start);
+
+/* ---------------------------------------------------------------- the writers */
+
+enum sl_sink_kind {
+	SL_SINK_FILE, /**< working file -> durable -> final name */
+	SL_SINK_NULL, /**< all but the write call and the files */
+};
+
+struct sl_writers;
+struct sl_writer; /**< one writer lcore's share */
+
+struct sl_writers_params {
+	const struct sl_config *config;
+	unsigned int writers;          /**< 1 to 64 */
+	struct sl_consumer *consumers; /**< one a target, shared with the pipeline */
+	struct sl_lcore **lcores;      /**< writers entries: whose bells helper threads ring */
+	enum sl_sink_kind sink;
+	bool crc;                      /**< keep a CRC-32 (zlib's) of each target's record bytes */
+	bool once;                     /**< give up a failing target after retry_for */
+	uint64_t retry_for;            /**< ns */
+	uint64_t stop_timeout;         /**< ns, for sl_writers_stop() */
+	const char *state_dir;         /**< NULL: no journal */
+	const char *log_dir;           /**< NULL: no per-target logs */
+	const void *helper_cpus;       /**< cpu_set_t for helper threads and kernel I/O workers, or NULL */
+	size_t block_memory;           /**< bytes of write blocks for all targets; 0: chosen from the target count */
+	bool hugepages;                /**< EAL memory is on hugepages */
+};
+
+/**
+ * Make targets, read their journals, start helper and log threads. Main thread, after rte_eal_init().
+ * Locks state_dir: -EBUSY if another push has it.
+ */
+int sl_writers_create(const struct sl_writers_params *params, struct sl_writers **writers, char *errbuf);
+/** Bytes of EAL memory that sl_writers_create() takes for so many targets. Any thread, before EAL. */
+size_t sl_writers_memory(unsigned int targets);
+
+/** Where target t's journal says to go on. */
+struct sl_resume {
+	struct sl_uuid capture;
+	struct sl_position position;
+};
+/** @return true if the journal has a position. Main thread, before sl_writers_start(). */
+bool sl_writers_resume(const struct sl_writers *writers, unsigned int t, struct sl_resume *resume);
+
+/** Set each target's first position (n entries) and, from the journals, its open split. Main thread, before the lcores. */
+int sl_writers_start(struct sl_writers *writers, const struct sl_position *first, char *errbuf);
+
+/** Tell the writers which pipeline feeds them. Main thread, before the lcores start. */
+struct sl_pipeline;
+void sl_writers_attach(struct sl_writers *writers, struct sl_pipeline *pipeline);
+
+/** Writer w's stage. */
+struct sl_stage sl_writers_stage(struct sl_writers *writers, unsigned int w);
+
+/** What became of a target; any thread. */
+struct sl_target_stats {
+	uint64_t packets, bytes;  /**< matched and taken; bytes are record bytes */
+	uint64_t published_packets, published_bytes; /**< in files under their final names; bytes are file sizes */
+	uint64_t files;           /**< published */
+	uint64_t renamed;         /**< of these, under _1, _2 ... because the name was taken */
+	uint64_t late;            /**< packets older than their window */
+	uint32_t crc;             /**< CRC-32 of all record bytes in order */
+	bool failing;             /**< cannot write now */
+	bool gave_up;             /**< --once: retry_for is over */
+	int error;                /**< errno of the newest failure, positive */
+	uint64_t first_unpublished_ts; /**< ns, 0 if none */
+	char error_path[SL_PATH_MAX];
+	char example_renamed[SL_PATH_MAX]; /**< one file that got _1, or "" */
+};
+void sl_writers_target_stats(const struct sl_writers *writers, unsigned int t, struct sl_target_stats *stats);
+
+/** True once every target is DONE. Any thread. */
+bool sl_writers_done(const struct sl_writers *writers);
+
+/**
+ * After the lcores have stopped: end the helper threads, write the last journal entries, free all. Waits no longer than
+ * stop_timeout for a hung endpoint. Main thread.
+ */
+void sl_writers_destroy(struct sl_writers *writers);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
