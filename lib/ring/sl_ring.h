@@ -111,14 +111,31 @@ enum sl_consumer_state {
 };
 
 /**
- * A target's line to the reader. The writer that owns the target stores next and then, with release order, the state
- * AWAY, READY or DONE. The reader alone turns READY into ATTACHED (by compare-exchange), once its catch-up cursor has
- * met the head.
+ * A target's line to the reader. The writer that owns the target sets next and then AWAY, READY or DONE. The reader alone
+ * turns READY into ATTACHED, once its catch-up cursor has met the head. The word counts changes, so that the reader
+ * cannot mistake a target that went away and came back for one that never left.
  */
 struct sl_consumer {
-	_Alignas(SL_CACHE_LINE) _Atomic uint32_t state; /**< enum sl_consumer_state */
+	_Alignas(SL_CACHE_LINE) _Atomic uint32_t word; /**< changes << 2 | enum sl_consumer_state */
 	struct sl_position next; /**< valid for the reader while READY */
 };
+
+/** A target's state as the reader or its writer sees it. Any thread. */
+static inline enum sl_consumer_state
+sl_consumer_state(const struct sl_consumer *consumer)
+{
+	return (enum sl_consumer_state)(atomic_load_explicit(&consumer->word, memory_order_acquire) & 3u);
+}
+
+/** Change the state; READY needs next set before. The owning writer only (the main thread before the lcores start). */
+static inline void
+sl_consumer_set(struct sl_consumer *consumer, enum sl_consumer_state state)
+{
+	uint32_t word = atomic_load_explicit(&consumer->word, memory_order_relaxed);
+
+	/* The reader may turn READY into ATTACHED in between; that change does not count, so the new word still differs. */
+	atomic_store_explicit(&consumer->word, ((word >> 2) + 1) << 2 | (uint32_t)state, memory_order_release);
+}
 
 /* ---------------------------------------------------------------- bells: waking an idle lcore */
 
@@ -203,7 +220,7 @@ size_t sl_pipeline_memory(const struct sl_pipeline_params *params);
 
 /**
  * Where the stream begins and ends. Main thread, before the lcores start, once the consumers' states are set
- * (READY with a next position each).
+ * (READY with a next position each, by sl_consumer_set()).
  *
  * @param first  the capture of the lowest next position
  * @param end    NULL: follow; else serve up to this position, then END
@@ -221,6 +238,16 @@ struct sl_stage sl_pipeline_filter_stage(struct sl_pipeline *pipeline, unsigned 
 struct sl_dispatch *sl_pipeline_peek(struct sl_pipeline *pipeline, unsigned int w);
 /** Writer w is through with the dispatch that sl_pipeline_peek() returned; it may not touch it any more. */
 void sl_pipeline_pass(struct sl_pipeline *pipeline, unsigned int w);
+
+/** Something that the user should read: the main thread collects these, since a stage may not block on a log. */
+struct sl_pipeline_event {
+	enum sl_dispatch_type type; /**< BAD, GAP or ROLL */
+	struct sl_position position, next;
+	int error;                  /**< errno, 0 for ROLL */
+};
+
+/** The oldest event not collected yet. Main thread. @return false if there is none */
+bool sl_pipeline_next_event(struct sl_pipeline *pipeline, struct sl_pipeline_event *event);
 
 /** What the reader has done so far. Any thread. */
 struct sl_pipeline_stats {
