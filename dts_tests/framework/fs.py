@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Work directories, loop-mounted file systems, network namespaces."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from contextlib import contextmanager
+from typing import Iterator
+
+DISK = os.environ.get("SLUICE_TEST_DIR", "/var/tmp")
+TMPFS = os.environ.get("SLUICE_TEST_TMPFS", "/dev/shm")
+
+
+def _run(*command: str) -> str:
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"$ {' '.join(command)}\nexit status {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def fs_type(path: str) -> str:
+    """Type of the file system that holds a path ("ext2/ext3", "tmpfs", "overlayfs", ...)."""
+    return _run("stat", "-f", "-c", "%T", path).strip()
+
+
+def remove_tree(path: str) -> None:
+    if os.environ.get("SLUICE_KEEP") != "1":
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def work_dir(name: str, tmpfs: bool = False) -> Iterator[str]:
+    """A fresh directory on a real disk ($SLUICE_TEST_DIR) or on tmpfs, removed at the end unless SLUICE_KEEP=1."""
+    base = TMPFS if tmpfs else DISK
+    if tmpfs and (not os.path.isdir(base) or fs_type(base) != "tmpfs"):
+        # A bare chroot has a /dev/shm that is an ordinary directory.
+        path = tempfile.mkdtemp(prefix=f"sluice-{name}-", dir=DISK)
+        _run("mount", "-t", "tmpfs", "tmpfs", path)
+        try:
+            yield path
+        finally:
+            _run("umount", "-l", path)
+            os.rmdir(path)
+        return
+    path = tempfile.mkdtemp(prefix=f"sluice-{name}-", dir=base)
+    os.chmod(path, 0o755)
+    try:
+        yield path
+    finally:
+        remove_tree(path)
+
+
+class LoopFs:
+    """A file system of its own on a loop device. Needs root.
+
+    Attributes:
+        path: Where it is mounted.
+        device: "/dev/loopN".
+    """
+
+    def __init__(self, directory: str, size: int, kind: str = "ext4", options: str = ""):
+        os.makedirs(directory, exist_ok=True)
+        self.image = tempfile.mktemp(prefix="loop-", suffix=".img", dir=directory)
+        self.path = self.image[: -len(".img")] + ".mnt"
+        self.device = ""
+        self.mounted = False
+        self.size, self.kind, self.options = size, kind, options
+
+    def __enter__(self) -> LoopFs:
+        with open(self.image, "wb") as file:
+            file.truncate(self.size)
+        try:
+            # Without direct I/O the backing file's page cache would hide what the device reads.
+            self.device = _run("losetup", "--find", "--show", "--direct-io=on", self.image).strip()
+            if self.kind == "ext4":
+                # No reserved blocks: a full file system is full for root as well.
+                _run("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0", self.device)
+            else:
+                _run(f"mkfs.{self.kind}", self.device)
+            os.makedirs(self.path)
+            self.mount()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def mount(self) -> None:
+        _run("mount", "-t", self.kind, *(["-o", self.options] if self.options else []), self.device, self.path)
+        self.mounted = True
+
+    def umount(self) -> None:
+        _run("umount", self.path)
+        self.mounted = False
+
+    def close(self) -> None:
+        if self.mounted:
+            subprocess.run(["umount", "-l", self.path], check=False)
+            self.mounted = False
+        if self.device:
+            subprocess.run(["losetup", "-d", self.device], check=False)
+            self.device = ""
+        for path, remove in ((self.path, os.rmdir), (self.image, os.unlink)):
+            try:
+                remove(path)
+            except OSError:
+                pass
+
+    def sectors_read(self) -> int:
+        """512-byte sectors read from the device so far."""
+        with open(f"/sys/block/{os.path.basename(self.device)}/stat", encoding="ascii") as file:
+            return int(file.read().split()[2])
+
+    def drop_caches(self) -> None:
+        """Forget what is cached of this file system only, so that others on the machine are left in peace."""
+        self.umount()
+        self.mount()
+
+    def free(self) -> int:
+        """Bytes free."""
+        stat = os.statvfs(self.path)
+        return stat.f_bfree * stat.f_frsize
+
+
+@contextmanager
+def netns() -> Iterator[str]:
+    """A network namespace with its loopback up. Needs root. Use: ["ip", "netns", "exec", name, ...]"""
+    name = f"sluice-{os.getpid()}-{os.urandom(3).hex()}"
+    _run("ip", "netns", "add", name)
+    try:
+        _run("ip", "netns", "exec", name, "ip", "link", "set", "lo", "up")
+        yield name
+    finally:
+        subprocess.run(["ip", "netns", "del", name], check=False)
+
+
+def resident_pages(path: str) -> int:
+    """Pages of a file that are in the page cache (fincore)."""
+    out = _run("fincore", "--raw", "--noheadings", "--bytes", "--output", "PAGES", path)
+    match = re.search(r"\d+", out)
+    return int(match.group()) if match else 0
