@@ -87,6 +87,7 @@ enum sl_dispatch_type {
 	SL_DISPATCH_GAP,   /**< chunks from position to next are gone: pass over them */
 	SL_DISPATCH_ROLL,  /**< the capture is complete; the stream goes on at next, in another capture */
 	SL_DISPATCH_END,   /**< targets whose next position is this one close their files; nothing follows for them */
+	SL_DISPATCH_STOP,  /**< every target ends where it stands, as its OnStop says; nothing follows for any */
 };
 
 /** One numbered unit of work. Written by the reader, then the filter, then read-only for the writers. */
@@ -204,10 +205,10 @@ struct sl_pipeline_params {
 	void *filter_ctx;
 
 	/**
-	 * Ask for the capture behind a sequence number. Called on the reader lcore; must not block.
+	 * Ask for the first capture whose sequence number is at least this one. Called on the reader lcore; must not block.
 	 * @return the stream, NULL while there is none or it is not ready yet
 	 */
-	const struct sl_stream *(*next_stream)(void *ctx, uint64_t after_sequence);
+	const struct sl_stream *(*stream)(void *ctx, uint64_t sequence);
 	void *stream_ctx;
 };
 
@@ -222,12 +223,11 @@ size_t sl_pipeline_memory(const struct sl_pipeline_params *params);
  * Where the stream begins and ends. Main thread, before the lcores start, once the consumers' states are set
  * (READY with a next position each, by sl_consumer_set()).
  *
- * @param first  the capture of the lowest next position
- * @param end    NULL: follow; else serve up to this position, then END
+ * @param end  NULL: follow; else serve up to this position, then END
  */
-int sl_pipeline_start(struct sl_pipeline *pipeline, const struct sl_stream *first, const struct sl_position *end);
+void sl_pipeline_start(struct sl_pipeline *pipeline, const struct sl_position *end);
 
-/** Stop serving at what is committed now, then END. Any thread; returns at once. */
+/** Serve what is committed now (a bounded number of chunks of it), then STOP. Any thread; returns at once. */
 void sl_pipeline_stop(struct sl_pipeline *pipeline);
 
 /** The stages, to be put on lcores. */

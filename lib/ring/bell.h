@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+#ifndef SL_RING_BELL_H
+#define SL_RING_BELL_H
+
+/**
+ * @file
+ * The sleeper's side of a bell. Use: prepare, look for work once more, then wait or cancel. The owning lcore only.
+ */
+
+#include <time.h>
+
+#include "sl_ring.h"
+
+/** Announce sleep. @return the count of rings to hand to sl_bell_wait() */
+uint32_t sl_bell_prepare(struct sl_bell *bell);
+
+/** Sleep until rung after sl_bell_prepare(), or for timeout (NULL: for ever). */
+void sl_bell_wait(struct sl_bell *bell, uint32_t rings, const struct timespec *timeout);
+
+/** Work turned up after all. */
+void sl_bell_cancel(struct sl_bell *bell);
+
+#endif

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+
+#include <pthread.h>
+#include <sys/prctl.h>
+
+#include <rte_cycles.h>
+#include <rte_pause.h>
+
+#include "bell.h"
+
+#define SPIN_POLLS 64      /* idle polls before the first sleep: what a neighbour needs to hand over a chunk */
+#define RAMP_MAX_US 50     /* the longest micro-sleep before the lcore waits for its bell */
+#define WAITING_SLEEP_US 50 /* a disk takes about this long to answer */
+#define TIMER_NS 10000000  /* the reader looks at the store this often */
+
+static enum sl_poll_result
+poll_stages(struct sl_lcore *lcore)
+{
+	enum sl_poll_result all = SL_POLL_IDLE;
+
+	for (unsigned int i = 0; i < lcore->stage_count; i++) {
+		enum sl_poll_result one = lcore->stages[i].poll(lcore->stages[i].ctx);
+
+		if (one == SL_POLL_BUSY || all == SL_POLL_IDLE)
+			all = one;
+	}
+	return all;
+}
+
+static void
+sleep_us(unsigned int us)
+{
+	struct timespec ts = {.tv_nsec = us * 1000l};
+
+	clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
+}
+
+static void
+add_cycles(_Atomic uint64_t *counter, uint64_t cycles)
+{
+	/* One lcore writes it, others only read: no locked instruction needed. */
+	atomic_store_explicit(
+		counter, atomic_load_explicit(counter, memory_order_relaxed) + cycles, memory_order_relaxed);
+}
+
+/* Sleep until the bell rings. @return what a last look at the stages found */
+static enum sl_poll_result
+wait_for_bell(struct sl_lcore *lcore)
+{
+	const struct timespec timer = {.tv_nsec = TIMER_NS};
+	uint32_t rings = sl_bell_prepare(&lcore->bell);
+	enum sl_poll_result result = poll_stages(lcore);
+
+	if (result != SL_POLL_IDLE || atomic_load_explicit(&lcore->quit, memory_order_acquire))
+		sl_bell_cancel(&lcore->bell);
+	else
+		sl_bell_wait(&lcore->bell, rings, lcore->timer ? &timer : NULL);
+	return result;
+}
+
+int
+sl_lcore_run(void *arg)
+{
+	struct sl_lcore *lcore = arg;
+	unsigned int idle = 0;
+	uint64_t before = rte_rdtsc();
+
+	pthread_setname_np(pthread_self(), lcore->name);
+	/* The default slack of 50 us would turn every micro-sleep into a long one. */
+	prctl(PR_SET_TIMERSLACK, 1000);
+
+	while (!atomic_load_explicit(&lcore->quit, memory_order_acquire)) {
+		enum sl_poll_result result = poll_stages(lcore);
+
+		if (result != SL_POLL_BUSY && !lcore->poll_mode && ++idle > SPIN_POLLS) {
+			unsigned int us = idle - SPIN_POLLS;
+
+			if (us < RAMP_MAX_US)
+				sleep_us(us);
+			else if (result == SL_POLL_WAITING)
+				sleep_us(WAITING_SLEEP_US);
+			else
+				result = wait_for_bell(lcore);
+		} else if (result != SL_POLL_BUSY) {
+			rte_pause();
+		}
+		if (result == SL_POLL_BUSY)
+			idle = 0;
+
+		uint64_t now = rte_rdtsc();
+
+		add_cycles(result == SL_POLL_BUSY ? &lcore->busy_cycles : &lcore->idle_cycles, now - before);
+		before = now;
+	}
+	return 0;
+}
