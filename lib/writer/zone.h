@@ -7,6 +7,7 @@
 /**
  * @file
  * Local time in any zone of the tz database, from any thread (libc's localtime knows one zone a process).
+ * Files: TZif versions 1 to 4, RFC 8536; behind their last transition, and for TZ strings: zone_rule.h.
  */
 
 #include <stdint.h>
@@ -16,8 +17,10 @@ struct sl_zone; /**< read-only once loaded; kept until the process ends */
 
 /**
  * Load a zone, or return the one loaded before. Blocks on the file; call it off the lcores.
- * @param name  tz database name or POSIX TZ string; NULL: the process's local zone ($TZ, else /etc/localtime)
- * @return the zone, or NULL with errno: ENOENT, EINVAL
+ * @param name  tz database name or POSIX TZ string, a leading ':' is allowed; NULL: the process's local zone ($TZ, else
+ *              /etc/localtime, else UTC; looked up once)
+ * @return the zone, or NULL with errno. ENOENT: there is no such zone here (perhaps the tzdata package is not
+ *         installed); EINVAL: a damaged file or TZ string; others of reading the file
  */
 const struct sl_zone *sl_zone_get(const char *name);
 
@@ -26,5 +29,12 @@ void sl_zone_localtime(const struct sl_zone *zone, int64_t sec, struct tm *tm);
 
 /** Seconds east of UTC at a time. Any thread. */
 int32_t sl_zone_offset(const struct sl_zone *zone, int64_t sec);
+
+/**
+ * Seconds east of UTC at a time, and for how long they hold. Any thread.
+ * @param[out] from   the offset holds since, INT64_MIN: always; it need not differ before
+ * @param[out] until  and ends here (exclusive), INT64_MAX: never
+ */
+int32_t sl_zone_span(const struct sl_zone *zone, int64_t sec, int64_t *from, int64_t *until);
 
 #endif
