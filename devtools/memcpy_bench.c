@@ -3,9 +3,9 @@
  */
 
 /*
- * What libc's memcpy does here: one pinned core, a pre-faulted source larger than the last-level cache, 1 MiB blocks into
- * a reused ring of 64 MiB. Prints the best of five runs in bytes a second. The yardstick for the null sink, which copies
- * every matched byte once.
+ * What libc's memcpy does here: one pinned core, a pre-faulted source larger than the last-level cache, 1 MiB blocks
+ * into a reused ring of 64 MiB. Prints the best of five runs in bytes a second. The yardstick for the null sink, which
+ * copies every matched byte once.
  */
 
 #include <errno.h>
@@ -34,7 +34,7 @@ main(int argc, char **argv)
 {
 	long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
 	uint64_t size = UINT64_C(512) << 20;
-	int cpu = argc > 1 ? atoi(argv[1]) : sched_getcpu();
+	int cpu = argc > 1 ? (int)strtol(argv[1], NULL, 10) : sched_getcpu();
 	uint8_t *source, *ring;
 	double best = 0;
 	cpu_set_t set;
