@@ -24,20 +24,43 @@ struct sl_mount {
 	bool remote;              /**< nfs, cifs, fuse.sshfs ...: MinFree's default does not apply */
 };
 
-/** The mounted file system that holds an absolute path (longest mounted prefix). @return 0 or -errno */
+/**
+ * The mounted file system that holds an absolute path (longest mounted prefix; path itself may be the mount point). The path
+ * is read as text: `..` is resolved without following links. Where nothing mounted covers it, as in a chroot whose own root
+ * is no mount, the answer is "/" of type "unknown".
+ * @return 0; -EINVAL: not absolute; -ENAMETOOLONG; -errno of reading /proc/self/mountinfo
+ */
 int sl_mount_find(const char *path, struct sl_mount *mount);
 
-/** Is something mounted exactly at this point? */
+/**
+ * Is something mounted exactly at this point? An automount point counts: whoever opens it waits for the mount or fails, and
+ * cannot reach the file system below.
+ */
 bool sl_mount_is_mounted(const char *point);
 
 /**
  * The mount point that a Path is meant to lie on: the longest prefix of it that /etc/fstab or a systemd mount unit names
- * ("/" does not count). strftime conversions in path end the prefix.
+ * ("/" does not count). Path's last component is a file's prefix, not a directory, and strftime conversions in path end the
+ * prefix.
  * @param[out] point  SL_PATH_MAX bytes, "" if none is named
+ * @return 0; -EINVAL: not absolute; -ENAMETOOLONG. A missing or unreadable fstab or unit names nothing
  */
 int sl_mount_expected(const char *path, char *point);
 
 /** A Path under /mnt or /media that lies on the root file system: worth a warning. */
 bool sl_mount_on_root_unexpectedly(const char *path);
+
+/* ---------------------------------------------------------------- the same on other files, for tests */
+
+struct sl_mount_files {
+	const char *mountinfo;
+	const char *fstab;
+	const char *const *unit_dirs; /**< highest priority first, NULL ends */
+};
+
+int sl_mount_find_in(const struct sl_mount_files *files, const char *path, struct sl_mount *mount);
+bool sl_mount_is_mounted_in(const struct sl_mount_files *files, const char *point);
+int sl_mount_expected_in(const struct sl_mount_files *files, const char *path, char *point);
+bool sl_mount_on_root_unexpectedly_in(const struct sl_mount_files *files, const char *path);
 
 #endif
