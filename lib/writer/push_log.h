@@ -12,21 +12,40 @@
  */
 
 #include <stddef.h>
+#include <stdint.h>
+
+#define PUSH_LOG_ROLL_BYTES (UINT64_C(64) << 20)
 
 struct sl_push_log;
 
 /**
+ * Start the log thread. Files are opened with their first line. A file's name that is taken (two starts within a minute)
+ * gets `_1`, `_2` and so on. What cannot be written later (disk full, directory lost) is tried again every 5 s; lines in
+ * between are lost and counted.
+ *
  * @param dir    made if missing
  * @param names  count file descriptions (sl_target_config.file_desc); copied
  * @param helper_cpus  cpu_set_t or NULL
+ * @param[out] log     to be closed with sl_push_log_close()
+ * @param[out] errbuf  SL_WRITER_ERRBUF bytes, set on error
+ * @return 0; -errno of the directory or the thread
  */
 int sl_push_log_open(const char *dir, const char *const *names, size_t count, const void *helper_cpus,
 	struct sl_push_log **log, char *errbuf);
 
-/** Add a line (time stamp and newline are added) to the log of target t. Any thread, lcores too; never blocks. */
+/**
+ * Add a line (time stamp and newline are added) to the log of target t. Any thread, lcores too; never blocks. Control
+ * characters become '?'. A NULL log is allowed.
+ */
 void sl_push_log_line(struct sl_push_log *log, size_t t, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
-/** Write what is queued and end the thread; NULL is allowed. */
+/**
+ * Write what is queued and end the thread; NULL is allowed. Waits 5 s at the most for a directory that does not answer.
+ * Nobody may be adding lines any more.
+ */
 void sl_push_log_close(struct sl_push_log *log);
+
+/** Roll at another size, for tests; before the first line. */
+void sl_push_log_set_roll_bytes(struct sl_push_log *log, uint64_t bytes);
 
 #endif
