@@ -209,28 +209,31 @@ remove_old(struct sl_push_log *log, const struct log_file *file)
 	closedir(list);
 }
 
-static int path_in(const struct sl_push_log *log, char *path, const char *fmt, const char *a, int b)
-	__attribute__((format(printf, 3, 0)));
-
+/* @return -ENAMETOOLONG if name does not fit a directory entry or the path a path */
 static int
-path_in(const struct sl_push_log *log, char *path, const char *fmt, const char *a, int b)
+path_in(const struct sl_push_log *log, char *path, const char *name)
 {
-	int n = snprintf(path, SL_PATH_MAX, "%s/", log->dir), m;
+	size_t dir_len = strlen(log->dir), len = strlen(name);
 
-	if (n >= (int)SL_PATH_MAX)
+	if (len > NAME_MAX || dir_len + 1 + len >= SL_PATH_MAX)
 		return -ENAMETOOLONG;
-	m = snprintf(path + n, SL_PATH_MAX - (size_t)n, fmt, a, b);
-	return m >= (int)SL_PATH_MAX - n || m > NAME_MAX ? -ENAMETOOLONG : 0;
+	memcpy(path, log->dir, dir_len);
+	path[dir_len] = '/';
+	memcpy(path + dir_len + 1, name, len + 1);
+	return 0;
 }
 
 /* Let push_<desc>.cur name the open file. A rename replaces the old link, so there is always one. */
 static void
 point_cur(struct sl_push_log *log, const struct log_file *file)
 {
-	char temporary[SL_PATH_MAX], cur[SL_PATH_MAX];
+	char temporary[SL_PATH_MAX], cur[SL_PATH_MAX], name[2 * NAME_MAX];
 
-	if (path_in(log, temporary, ".push_%s.cur-%d", file->desc, getpid()) ||
-		path_in(log, cur, "push_%s.cur", file->desc, 0))
+	snprintf(name, sizeof(name), ".push_%s.cur-%d", file->desc, getpid());
+	if (path_in(log, temporary, name))
+		return;
+	snprintf(name, sizeof(name), "push_%s.cur", file->desc);
+	if (path_in(log, cur, name))
 		return;
 	unlink(temporary);
 	if (symlink(file->name, temporary) == 0 && rename(temporary, cur) != 0)
@@ -240,24 +243,26 @@ point_cur(struct sl_push_log *log, const struct log_file *file)
 static int
 file_open(struct sl_push_log *log, struct log_file *file, const struct tm *tm)
 {
-	char stem[NAME_MAX + 1], path[SL_PATH_MAX];
-	int n, ret;
+	char name[2 * NAME_MAX], path[SL_PATH_MAX];
+	size_t stem;
+	int ret;
 
-	n = snprintf(stem, sizeof(stem), "push_%s_%04d%02d%02d_%02d%02d", file->desc, tm->tm_year + 1900,
+	stem = (size_t)snprintf(name, NAME_MAX + 1, "push_%s_%04d%02d%02d_%02d%02d", file->desc, tm->tm_year + 1900,
 		tm->tm_mon + 1, tm->tm_mday, tm->tm_hour, tm->tm_min);
-	if (n >= (int)sizeof(stem))
+	if (stem > NAME_MAX)
 		return -ENAMETOOLONG;
-	for (int copy = 0;; copy++) {
-		ret = path_in(log, path, copy ? "%s_%d" : "%s", stem, copy);
+	for (int copy = 1;; copy++) {
+		ret = path_in(log, path, name);
 		if (ret)
 			return ret;
 		file->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0644);
 		if (file->fd >= 0)
 			break;
-		if (errno != EEXIST || copy == 99999)
+		if (errno != EEXIST || copy > 99999)
 			return -errno;
+		snprintf(name + stem, sizeof(name) - stem, "_%d", copy);
 	}
-	snprintf(file->name, sizeof(file->name), "%s", strrchr(path, '/') + 1);
+	memcpy(file->name, name, strlen(name) + 1);
 	file->size = 0;
 	point_cur(log, file);
 	if (!file->cleaned || file->day != local_day(tm)) {
@@ -459,7 +464,7 @@ make_directories(const char *dir)
 		if (c != '/' && c != '\0')
 			continue;
 		*s = '\0';
-		if (mkdir(path, 0755) && errno != EEXIST && (c == '\0' || errno != EROFS))
+		if (mkdir(path, 0755) && errno != EEXIST)
 			return -errno;
 		*s = c;
 		if (c == '\0')
