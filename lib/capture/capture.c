@@ -1,5 +1,0 @@
-/* SPDX-License-Identifier: BSD-3-Clause
- * Copyright (c) 2026 The sluice authors
- */
-
-#include "sl_capture.h"
