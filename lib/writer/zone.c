@@ -259,8 +259,8 @@ static _Atomic(struct sl_zone *) zones;
 static _Atomic(const struct sl_zone *) zone_local;
 static pthread_mutex_t zone_lock = PTHREAD_MUTEX_INITIALIZER;
 
-static void
-zone_free(struct sl_zone *zone)
+void
+sl_zone_free(struct sl_zone *zone)
 {
 	if (!zone)
 		return;
@@ -269,6 +269,20 @@ zone_free(struct sl_zone *zone)
 	free(zone->type);
 	free(zone->leap);
 	free(zone);
+}
+
+struct sl_zone *
+sl_zone_parse(const uint8_t *data, size_t size)
+{
+	struct sl_zone *zone = calloc(1, sizeof(*zone) + 1);
+	int ret = zone ? tzif_parse(zone, data, size) : -ENOMEM;
+
+	if (ret) {
+		sl_zone_free(zone);
+		errno = -ret;
+		return NULL;
+	}
+	return zone;
 }
 
 static const struct sl_zone *
@@ -332,7 +346,7 @@ zone_add(const char *key, const char *name, const struct sl_zone **out)
 	strcpy(zone->key, key);
 	ret = zone_read(zone, name);
 	if (ret) {
-		zone_free(zone);
+		sl_zone_free(zone);
 		return ret;
 	}
 	if (zone->types == 0)

@@ -10,6 +10,7 @@
  * Files: TZif versions 1 to 4, RFC 8536; behind their last transition, and for TZ strings: zone_rule.h.
  */
 
+#include <stddef.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -36,5 +37,13 @@ int32_t sl_zone_offset(const struct sl_zone *zone, int64_t sec);
  * @param[out] until  and ends here (exclusive), INT64_MAX: never
  */
 int32_t sl_zone_span(const struct sl_zone *zone, int64_t sec, int64_t *from, int64_t *until);
+
+/**
+ * A zone from the bytes of a TZif file, outside the list of known zones; for tests.
+ * @return the zone, to be freed with sl_zone_free(); NULL with errno EINVAL or ENOMEM
+ */
+struct sl_zone *sl_zone_parse(const uint8_t *data, size_t size);
+/** Free a zone of sl_zone_parse(), NULL is allowed; never one of sl_zone_get(). */
+void sl_zone_free(struct sl_zone *zone);
 
 #endif
