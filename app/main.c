@@ -25,7 +25,7 @@ usage(FILE *out)
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
 	fprintf(out, "\n`sluice COMMAND --help` says more. Exit status: 0 done, 1 failed while running,\n"
-		"2 input refused before anything was touched.\n");
+		     "2 input refused before anything was touched.\n");
 }
 
 int

@@ -10,10 +10,10 @@
 
 #include "bell.h"
 
-#define SPIN_POLLS 64      /* idle polls before the first sleep: what a neighbour needs to hand over a chunk */
-#define RAMP_MAX_US 50     /* the longest micro-sleep before the lcore waits for its bell */
+#define SPIN_POLLS 64 /* idle polls before the first sleep: what a neighbour needs to hand over a chunk */
+#define RAMP_MAX_US 50 /* the longest micro-sleep before the lcore waits for its bell */
 #define WAITING_SLEEP_US 50 /* a disk takes about this long to answer */
-#define TIMER_NS 10000000  /* the reader looks at the store this often */
+#define TIMER_NS 10000000 /* the reader looks at the store this often */
 
 static enum sl_poll_result
 poll_stages(struct sl_lcore *lcore)

@@ -31,7 +31,7 @@ sl_pipeline_memory(const struct sl_pipeline_params *params)
 	size_t rings = params->filters + (size_t)params->filters * params->writers;
 
 	return (size_t)params->slots * SL_CHUNK_SIZE + SL_STORE_ALIGN + rings * ring_bytes(params->slots) +
-		EVENT_RING * sizeof(struct sl_pipeline_event) * 2 + 65536;
+	       EVENT_RING * sizeof(struct sl_pipeline_event) * 2 + 65536;
 }
 
 static struct rte_ring *
@@ -40,8 +40,7 @@ make_ring(const struct sl_pipeline *p, const char *kind, unsigned int a, unsigne
 	char name[RTE_RING_NAMESIZE];
 
 	snprintf(name, sizeof(name), "sl_%s_%u_%u", kind, a, b);
-	return rte_ring_create(
-		name, p->params.slots, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ | RING_F_EXACT_SZ);
+	return rte_ring_create(name, p->params.slots, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ | RING_F_EXACT_SZ);
 }
 
 static int
@@ -99,8 +98,9 @@ sl_pipeline_create(const struct sl_pipeline_params *params, struct sl_pipeline *
 	if (params->filters < 1 || params->filters > SL_MAX_LANES || params->writers < 1 ||
 		params->writers > SL_MAX_LANES || params->slots < 4 || params->slots > 1024 ||
 		(params->slots & (params->slots - 1)) != 0) {
-		snprintf(errbuf, SL_RING_ERRBUF, "%u filters, %u writers and %u slots: not within 1..64, 1..64, 4..1024",
-			params->filters, params->writers, params->slots);
+		snprintf(errbuf, SL_RING_ERRBUF,
+			"%u filters, %u writers and %u slots: not within 1..64, 1..64, 4..1024", params->filters,
+			params->writers, params->slots);
 		return -EINVAL;
 	}
 	p = calloc(1, sizeof(*p));
@@ -124,16 +124,17 @@ sl_pipeline_create(const struct sl_pipeline_params *params, struct sl_pipeline *
 	rc = make_slots(p);
 	if (rc)
 		goto err_memory;
-	rc = sl_reader_create(params->slots < READ_DEPTH ? params->slots : READ_DEPTH, params->helper_cpus, &p->reader,
-		errbuf);
+	rc = sl_reader_create(
+		params->slots < READ_DEPTH ? params->slots : READ_DEPTH, params->helper_cpus, &p->reader, errbuf);
 	if (rc)
 		goto err;
 	*pipeline = p;
 	return 0;
 
 err_memory:
-	snprintf(errbuf, SL_RING_ERRBUF, "%u chunk slots of 1 MiB do not fit the DPDK memory: %s (give it more with -m)",
-		params->slots, strerror(-rc));
+	snprintf(errbuf, SL_RING_ERRBUF,
+		"%u chunk slots of 1 MiB do not fit the DPDK memory: %s (give it more with -m)", params->slots,
+		strerror(-rc));
 err:
 	sl_pipeline_destroy(p);
 	return rc;
@@ -288,7 +289,7 @@ sl_pipeline_pass(struct sl_pipeline *p, unsigned int w)
 	struct sl_inlet *inlet = &p->inlets[w];
 
 	inlet->current = NULL;
-	atomic_store_explicit(&inlet->passed, atomic_load_explicit(&inlet->passed, memory_order_relaxed) + 1,
-		memory_order_release);
+	atomic_store_explicit(
+		&inlet->passed, atomic_load_explicit(&inlet->passed, memory_order_relaxed) + 1, memory_order_release);
 	sl_bell_ring(&p->params.reader_lcore->bell);
 }

@@ -113,8 +113,8 @@ welcome_ready(struct sl_pipeline *p)
 		/* The top bit tells a word of 0 changes from "not in the group". */
 		p->in_group[t] = word | 1u << 31;
 		if (!p->catching_up || cursor_cmp(&p->catchup, &consumer->next) > 0)
-			p->catchup = (struct sl_cursor){
-				.sequence = consumer->next.sequence, .chunk = consumer->next.chunk};
+			p->catchup =
+				(struct sl_cursor){.sequence = consumer->next.sequence, .chunk = consumer->next.chunk};
 		p->catching_up = true;
 	}
 }
@@ -137,8 +137,8 @@ merge_catchup(struct sl_pipeline *p)
 
 enum plan {
 	PLAN_NOTHING, /* this cursor has nothing to serve now */
-	PLAN_DONE,    /* one dispatch planned */
-	PLAN_LATER,   /* the store reader is full, or opens a segment */
+	PLAN_DONE, /* one dispatch planned */
+	PLAN_LATER, /* the store reader is full, or opens a segment */
 };
 
 static enum plan
@@ -195,8 +195,8 @@ plan_roll(struct sl_pipeline *p, struct sl_cursor *cursor)
 		return PLAN_NOTHING;
 	if (cursor == &p->head)
 		p->clock = 0;
-	return plan_word(p, SL_DISPATCH_ROLL, cursor,
-		&(struct sl_cursor){.sequence = stream->info->sequence, .stream = stream});
+	return plan_word(
+		p, SL_DISPATCH_ROLL, cursor, &(struct sl_cursor){.sequence = stream->info->sequence, .stream = stream});
 }
 
 static enum plan

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+
+#include "push_eal.h"
+
+#define MAX_WORDS 64
+#define MIB (1ul << 20)
+#define EAL_OVERHEAD (12 * MIB) /* heap headers, rings' zones, EAL's own tables */
+#define HUGEPAGES_DIR "/sys/kernel/mm/hugepages"
+
+static unsigned long
+read_number(const char *path)
+{
+	unsigned long n = 0;
+	FILE *f = fopen(path, "re");
+
+	if (!f)
+		return 0;
+	if (fscanf(f, "%lu", &n) != 1)
+		n = 0;
+	fclose(f);
+	return n;
+}
+
+/* Bytes of free hugepages of the best-provided size. */
+static size_t
+free_hugepage_bytes(void)
+{
+	DIR *dir = opendir(HUGEPAGES_DIR);
+	struct dirent *entry;
+	size_t best = 0;
+
+	if (!dir)
+		return 0;
+	while ((entry = readdir(dir)) != NULL) {
+		char path[512];
+		unsigned long kib;
+		size_t bytes;
+
+		if (sscanf(entry->d_name, "hugepages-%lukB", &kib) != 1)
+			continue;
+		snprintf(path, sizeof(path), HUGEPAGES_DIR "/%s/free_hugepages", entry->d_name);
+		bytes = (size_t)read_number(path) * kib * 1024;
+		if (bytes > best)
+			best = bytes;
+	}
+	closedir(dir);
+	return best;
+}
+
+/* "0@(2,3),1@0,2@1": lcore 0 is the main thread, the others are the map's. */
+static void
+format_lcores(const struct push_eal *eal, char *text, size_t len)
+{
+	char cpus[1024];
+	size_t used;
+
+	push_cpu_list_format(eal->helper_cpus, cpus, sizeof(cpus));
+	used = (size_t)snprintf(text, len, "0@(%s)", cpus);
+	for (unsigned int i = 0; i < eal->map->count && used < len; i++)
+		used += (size_t)snprintf(text + used, len - used, ",%u@%u", i + 1, eal->map->lcores[i].cpu);
+}
+
+/* The same command with --no-huge: EAL cannot be initialised twice in one process. */
+static void
+restart_without_hugepages(char **argv)
+{
+	char *words[MAX_WORDS * 4];
+	int n = 0;
+
+	while (argv[n] && n < MAX_WORDS * 4 - 3) {
+		words[n + 1] = argv[n];
+		n++;
+	}
+	words[0] = (char *)"sluice";
+	words[n + 1] = (char *)"--no-huge";
+	words[n + 2] = NULL;
+	fprintf(stderr, "sluice push: the free hugepages could not be taken; starting again with --no-huge\n");
+	execv("/proc/self/exe", words);
+}
+
+int
+push_eal_init(struct push_eal *eal, char **argv)
+{
+	size_t memory = eal->memory + EAL_OVERHEAD, free_bytes = free_hugepage_bytes();
+	char lcores[8192], megabytes[32], prefix[64], *copy = NULL, *save;
+	char *words[MAX_WORDS];
+	int n = 0, rc;
+
+	eal->hugepages = !eal->no_huge && free_bytes >= memory;
+	format_lcores(eal, lcores, sizeof(lcores));
+	snprintf(megabytes, sizeof(megabytes), "%zu", (memory + MIB - 1) / MIB);
+	/* A prefix of its own lets several pushes and other DPDK programs run side by side. */
+	snprintf(prefix, sizeof(prefix), "sluice-%d", (int)getpid());
+	words[n++] = (char *)"sluice";
+	words[n++] = (char *)"--lcores";
+	words[n++] = lcores;
+	words[n++] = (char *)"--main-lcore";
+	words[n++] = (char *)"0";
+	words[n++] = (char *)"-m";
+	words[n++] = megabytes;
+	words[n++] = (char *)"--file-prefix";
+	words[n++] = prefix;
+	words[n++] = (char *)"--no-pci";
+	words[n++] = (char *)"--no-telemetry";
+	words[n++] = (char *)"--log-level";
+	words[n++] = (char *)"lib.eal:warning";
+	/* --in-memory leaves no files behind, however the process ends; EAL refuses it together with --no-huge. */
+	words[n++] = eal->hugepages ? (char *)"--in-memory" : (char *)"--no-huge";
+	if (eal->extra) {
+		copy = strdup(eal->extra);
+		if (!copy)
+			return -ENOMEM;
+		for (char *w = strtok_r(copy, " \t", &save); w && n < MAX_WORDS - 1; w = strtok_r(NULL, " \t", &save))
+			words[n++] = w;
+	}
+	words[n] = NULL;
+	if (!eal->hugepages && !eal->no_huge)
+		fprintf(stderr,
+			"sluice push: %zu MiB of hugepages are free and %s MiB are needed: using ordinary memory\n",
+			free_bytes / MIB, megabytes);
+	rc = rte_eal_init(n, words);
+	free(copy);
+	if (rc < 0) {
+		rc = -rte_errno;
+		if (eal->hugepages)
+			restart_without_hugepages(argv);
+		fprintf(stderr, "sluice push: DPDK's EAL did not start (lcores %s, %s MiB): %s\n", lcores, megabytes,
+			strerror(-rc));
+		return rc ? rc : -EINVAL;
+	}
+	return 0;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+#ifndef SL_APP_PUSH_MAP_H
+#define SL_APP_PUSH_MAP_H
+
+/**
+ * @file
+ * --map: which stages run on which lcore, and on which CPU each lcore is pinned.
+ */
+
+#include <sched.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#define PUSH_MAP_MAX 64 /**< lcores of a map at the most */
+
+#define PUSH_STAGE_READER 1u
+#define PUSH_STAGE_FILTER 2u
+#define PUSH_STAGE_WRITER 4u
+
+/** One lcore. */
+struct push_map_entry {
+	unsigned int stages; /**< PUSH_STAGE_* */
+	unsigned int cpu;
+};
+
+struct push_map {
+	struct push_map_entry lcores[PUSH_MAP_MAX];
+	unsigned int count;
+	unsigned int filters, writers; /**< lcores with that stage */
+};
+
+/**
+ * Parse `reader+filter@0,writer@1` or `all@0`.
+ * @param allowed  CPUs that the process may use
+ * @return 0, or -EINVAL with one line in errbuf: a word not understood, a CPU not allowed, a stage missing or a second
+ *         reader
+ */
+int push_map_parse(const char *text, const cpu_set_t *allowed, struct push_map *map, char *errbuf, size_t errlen);
+
+/** A map for the CPUs that the process may use; no more writers than targets. */
+void push_map_choose(const cpu_set_t *allowed, unsigned int targets, struct push_map *map);
+
+/** As --map takes it. */
+void push_map_format(const struct push_map *map, char *text, size_t len);
+
+/** CPUs of the map. */
+void push_map_cpus(const struct push_map *map, cpu_set_t *cpus);
+
+/** Does any CPU carry more than one lcore? */
+bool push_map_shares_cpu(const struct push_map *map);
+
+/** Parse a CPU list such as `0,2-5`. @return 0 or -EINVAL */
+int push_cpu_list_parse(const char *text, cpu_set_t *cpus);
+/** Print one, as /proc does. */
+void push_cpu_list_format(const cpu_set_t *cpus, char *text, size_t len);
+
+#endif

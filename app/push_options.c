@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "app.h"
+#include "push_options.h"
+
+#define DEFAULT_LOG_DIR "/mnt/store0/log"
+#define DEFAULT_STATE_ROOT "/var/lib/sluice"
+#define DEFAULT_RETRY_FOR_NS 60000000000ull
+#define DEFAULT_STOP_TIMEOUT_NS 30000000000ull
+
+static const char *const config_defaults[] = {
+	"/opt/fmadio/etc/push_realtime.lua",
+	"/etc/sluice/push_realtime.lua",
+};
+
+static void
+usage(FILE *out)
+{
+	fprintf(out,
+		"usage: sluice push [OPTION]...\n\n"
+		"Push a capture store to every target of a configuration. Follows the active capture until\n"
+		"stopped by SIGTERM or SIGINT, unless --once is given.\n\n"
+		"  --config FILE      configuration (default: %s,\n"
+		"                     else %s)\n"
+		"  --store DIR        capture store (default: %s)\n"
+		"  --capture NAME     this capture instead of the active one\n"
+		"  --once             push what is committed now, close the last split, exit\n"
+		"  --state-dir DIR    journals, for going on after a stop or a crash (default when following:\n"
+		"                     %s/<name of the configuration>; with --once: none)\n"
+		"  --log-dir DIR      log files of the targets (default: %s;\n"
+		"                     with --once: none if that is missing)\n"
+		"  --retry-for S      with --once: give up a failing target after S seconds (default: 60)\n"
+		"  --stop-timeout S   after a signal: leave a hung target after S seconds (default: 30)\n"
+		"  --sink KIND        file, or null: everything but the write call;\n"
+		"                     file,crc and null,crc print a CRC-32 of each target's records\n\n"
+		"  --map MAP          lcores, each STAGES@CPU: all@0, or reader+filter@0,writer@1, ...\n"
+		"                     (default: from the affinity mask)\n"
+		"  --helper-cpus LIST CPUs for the main thread, helpers and kernel I/O workers\n"
+		"                     (default: allowed CPUs that carry no stage, else all allowed)\n"
+		"  --poll             never sleep; only with a CPU for each lcore\n"
+		"  --no-huge          ordinary memory even if there are hugepages\n"
+		"  --eal WORDS        more arguments for DPDK's EAL, in one string\n",
+		config_defaults[0], config_defaults[1], SL_STORE_DEFAULT, DEFAULT_STATE_ROOT, DEFAULT_LOG_DIR);
+}
+
+static int
+refuse(const char *option, const char *value, const char *what)
+{
+	fprintf(stderr, "sluice push: %s %s: %s\n", option, value, what);
+	return SL_EXIT_REFUSED;
+}
+
+static int
+parse_seconds(const char *text, uint64_t *ns)
+{
+	char *end;
+	double s;
+
+	errno = 0;
+	s = strtod(text, &end);
+	if (end == text || *end != '\0' || errno || !(s >= 0 && s <= 1e9))
+		return -EINVAL;
+	*ns = (uint64_t)(s * 1e9);
+	return 0;
+}
+
+static int
+parse_sink(const char *text, struct push_options *options)
+{
+	options->crc = false;
+	if (!strncmp(text, "file", 4))
+		options->sink = SL_SINK_FILE;
+	else if (!strncmp(text, "null", 4))
+		options->sink = SL_SINK_NULL;
+	else
+		return -EINVAL;
+	text += 4;
+	if (!strcmp(text, ",crc"))
+		options->crc = true;
+	else if (*text != '\0')
+		return -EINVAL;
+	return 0;
+}
+
+static bool
+is_dir(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* "/etc/sluice/push_realtime.lua" -> "/var/lib/sluice/push_realtime" */
+static void
+default_state_dir(struct push_options *options)
+{
+	const char *name = strrchr(options->config, '/');
+	const char *dot;
+
+	name = name ? name + 1 : options->config;
+	dot = strrchr(name, '.');
+	snprintf(options->state_dir_default, sizeof(options->state_dir_default), "%s/%.*s", DEFAULT_STATE_ROOT,
+		dot && dot != name ? (int)(dot - name) : (int)strlen(name), name);
+	options->state_dir = options->state_dir_default;
+}
+
+static int
+complete(struct push_options *options)
+{
+	for (size_t i = 0; !options->config && i < sizeof(config_defaults) / sizeof(config_defaults[0]); i++)
+		if (access(config_defaults[i], F_OK) == 0)
+			options->config = config_defaults[i];
+	if (!options->config) {
+		fprintf(stderr, "sluice push: neither %s nor %s exists: name the configuration with --config FILE\n",
+			config_defaults[0], config_defaults[1]);
+		return SL_EXIT_REFUSED;
+	}
+	if (!is_dir(options->store)) {
+		fprintf(stderr,
+			"sluice push: no capture store at %s: name one with --store DIR, or make one with "
+			"`sluice import --store DIR FILE`\n",
+			options->store);
+		return SL_EXIT_REFUSED;
+	}
+	if (!options->log_dir && options->sink == SL_SINK_FILE) {
+		if (is_dir(DEFAULT_LOG_DIR)) {
+			options->log_dir = DEFAULT_LOG_DIR;
+		} else if (!options->once) {
+			fprintf(stderr,
+				"sluice push: no directory %s for the targets' logs: name one with --log-dir DIR\n",
+				DEFAULT_LOG_DIR);
+			return SL_EXIT_REFUSED;
+		}
+	}
+	if (!options->state_dir && !options->once && options->sink == SL_SINK_FILE)
+		default_state_dir(options);
+	return -1;
+}
+
+enum {
+	OPT_CONFIG = 256,
+	OPT_STORE,
+	OPT_CAPTURE,
+	OPT_ONCE,
+	OPT_STATE_DIR,
+	OPT_LOG_DIR,
+	OPT_RETRY_FOR,
+	OPT_STOP_TIMEOUT,
+	OPT_SINK,
+	OPT_MAP,
+	OPT_HELPER_CPUS,
+	OPT_POLL,
+	OPT_NO_HUGE,
+	OPT_EAL,
+};
+
+static const struct option long_options[] = {
+	{"config", required_argument, NULL, OPT_CONFIG},
+	{"store", required_argument, NULL, OPT_STORE},
+	{"capture", required_argument, NULL, OPT_CAPTURE},
+	{"once", no_argument, NULL, OPT_ONCE},
+	{"state-dir", required_argument, NULL, OPT_STATE_DIR},
+	{"log-dir", required_argument, NULL, OPT_LOG_DIR},
+	{"retry-for", required_argument, NULL, OPT_RETRY_FOR},
+	{"stop-timeout", required_argument, NULL, OPT_STOP_TIMEOUT},
+	{"sink", required_argument, NULL, OPT_SINK},
+	{"map", required_argument, NULL, OPT_MAP},
+	{"helper-cpus", required_argument, NULL, OPT_HELPER_CPUS},
+	{"poll", no_argument, NULL, OPT_POLL},
+	{"no-huge", no_argument, NULL, OPT_NO_HUGE},
+	{"eal", required_argument, NULL, OPT_EAL},
+	{"help", no_argument, NULL, 'h'},
+	{NULL, 0, NULL, 0},
+};
+
+int
+push_options_parse(int argc, char **argv, struct push_options *options)
+{
+	int opt;
+
+	*options = (struct push_options){
+		.store = SL_STORE_DEFAULT,
+		.sink = SL_SINK_FILE,
+		.retry_for = DEFAULT_RETRY_FOR_NS,
+		.stop_timeout = DEFAULT_STOP_TIMEOUT_NS,
+	};
+	while ((opt = getopt_long(argc, argv, "h", long_options, NULL)) != -1) {
+		switch (opt) {
+		case OPT_CONFIG:
+			options->config = optarg;
+			break;
+		case OPT_STORE:
+			options->store = optarg;
+			break;
+		case OPT_CAPTURE:
+			options->capture = optarg;
+			break;
+		case OPT_ONCE:
+			options->once = true;
+			break;
+		case OPT_STATE_DIR:
+			options->state_dir = optarg;
+			break;
+		case OPT_LOG_DIR:
+			options->log_dir = optarg;
+			break;
+		case OPT_RETRY_FOR:
+			if (parse_seconds(optarg, &options->retry_for))
+				return refuse("--retry-for", optarg, "not a number of seconds");
+			break;
+		case OPT_STOP_TIMEOUT:
+			if (parse_seconds(optarg, &options->stop_timeout))
+				return refuse("--stop-timeout", optarg, "not a number of seconds");
+			break;
+		case OPT_SINK:
+			if (parse_sink(optarg, options))
+				return refuse("--sink", optarg, "must be file, null, file,crc or null,crc");
+			break;
+		case OPT_MAP:
+			options->map = optarg;
+			break;
+		case OPT_HELPER_CPUS:
+			options->helper_cpus = optarg;
+			break;
+		case OPT_POLL:
+			options->poll = true;
+			break;
+		case OPT_NO_HUGE:
+			options->no_huge = true;
+			break;
+		case OPT_EAL:
+			options->eal = optarg;
+			break;
+		case 'h':
+			usage(stdout);
+			return SL_EXIT_OK;
+		default:
+			fprintf(stderr, "`sluice push --help` lists the options\n");
+			return SL_EXIT_REFUSED;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "sluice push: '%s' is not an option; the configuration is named with --config FILE\n",
+			argv[optind]);
+		return SL_EXIT_REFUSED;
+	}
+	return complete(options);
+}

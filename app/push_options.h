@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+#ifndef SL_APP_PUSH_OPTIONS_H
+#define SL_APP_PUSH_OPTIONS_H
+
+/**
+ * @file
+ * The command line of `sluice push`.
+ */
+
+#include <limits.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "push_map.h"
+#include "sl_writer.h"
+
+struct push_options {
+	const char *config;
+	const char *store;
+	const char *capture;   /**< NULL: the active one */
+	bool once;
+	const char *map;       /**< NULL: chosen from the affinity mask */
+	enum sl_sink_kind sink;
+	bool crc;
+	const char *state_dir; /**< NULL: none */
+	const char *log_dir;   /**< NULL: none */
+	uint64_t retry_for;    /**< ns */
+	uint64_t stop_timeout; /**< ns */
+	bool poll;
+	bool no_huge;
+	const char *eal;       /**< more words for EAL, or NULL */
+	const char *helper_cpus; /**< CPU list, or NULL */
+	char state_dir_default[PATH_MAX];
+};
+
+/**
+ * Parse and complete with defaults.
+ * @return -1: go on; else the exit status, with what was wrong (or the help) printed
+ */
+int push_options_parse(int argc, char **argv, struct push_options *options);
+
+#endif

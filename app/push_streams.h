@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+#ifndef SL_APP_PUSH_STREAMS_H
+#define SL_APP_PUSH_STREAMS_H
+
+/**
+ * @file
+ * The captures that a push reads, each with the filters for its link type. The reader lcore asks for the next one
+ * without blocking; the main thread opens it and compiles its filters.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sl_config.h"
+#include "sl_filter.h"
+#include "sl_ring.h"
+
+struct push_streams;
+
+/**
+ * @param single  the capture of --capture: no other one is ever opened; NULL: all captures of the store in sequence
+ * @param lanes   filter lcores
+ */
+int push_streams_create(const struct sl_config *config, const char *store, const char *single, unsigned int lanes,
+	struct push_streams **streams);
+void push_streams_destroy(struct push_streams *streams);
+
+/** Open a capture and compile its filters. Main thread, blocks. @return the stream, or NULL with errno and a printed line */
+const struct sl_stream *push_streams_open_active(struct push_streams *streams, char *errbuf);
+
+/** For sl_pipeline_params.stream: any thread, never blocks. */
+const struct sl_stream *push_streams_get(void *streams, uint64_t sequence);
+
+/** Do what the reader has asked for, and look whether open captures still have a writer. Main thread, every 100 ms. */
+void push_streams_serve(struct push_streams *streams);
+
+/** Call fn for each stream opened so far. Main thread. */
+void push_streams_each(struct push_streams *streams, void (*fn)(void *ctx, const struct sl_stream *stream), void *ctx);
+
+#endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "push_summary.h"
+
+static void
+print_lcores(const struct push_summary *s, FILE *out)
+{
+	fprintf(out, "lcores busy:");
+	for (unsigned int i = 0; i < s->lcore_count; i++) {
+		double busy = (double)s->lcores[i]->busy_cycles, idle = (double)s->lcores[i]->idle_cycles;
+
+		fprintf(out, " %s %.0f %%", s->lcores[i]->name, busy + idle > 0 ? 100 * busy / (busy + idle) : 0);
+	}
+	fprintf(out, "\n");
+}
+
+static void
+print_read(const struct push_summary *s, FILE *out)
+{
+	struct sl_pipeline_stats stats;
+	double seconds;
+
+	sl_pipeline_get_stats(s->pipeline, &stats);
+	seconds = (double)(stats.last_dispatch_ns - stats.first_dispatch_ns) / 1e9;
+	fprintf(out, "read: %" PRIu64 " packets, %" PRIu64 " bytes in %" PRIu64 " chunks", stats.packets, stats.bytes,
+		stats.chunks);
+	if (seconds > 0)
+		fprintf(out, ", first to last dispatch %.3f s, %.3f GB/s", seconds,
+			(double)stats.bytes / seconds / 1e9);
+	if (stats.bad_chunks)
+		fprintf(out, ", %" PRIu64 " damaged or missing chunks passed over", stats.bad_chunks);
+	if (stats.catchup_chunks)
+		fprintf(out, ", %" PRIu64 " chunks read again for targets that had to wait", stats.catchup_chunks);
+	fprintf(out, "\n");
+}
+
+void
+push_summary_print(const struct push_summary *s, FILE *out)
+{
+	struct sl_target_stats *stats = calloc(1, sizeof(*stats));
+	uint64_t renamed = 0;
+	char *example = NULL;
+	size_t width = 6;
+
+	if (!stats)
+		return;
+	for (size_t t = 0; t < sl_config_targets(s->config); t++) {
+		size_t len = strlen(sl_config_target(s->config, t)->desc);
+
+		if (len > width)
+			width = len < 48 ? len : 48;
+	}
+	fprintf(out, "%-*s %12s %15s %8s %8s%s\n", (int)width, "target", "packets", "bytes", "files", "late",
+		s->crc ? "   crc-32" : "");
+	for (size_t t = 0; t < sl_config_targets(s->config); t++) {
+		sl_writers_target_stats(s->writers, (unsigned int)t, stats);
+		fprintf(out, "%-*s %12" PRIu64 " %15" PRIu64 " %8" PRIu64 " %8" PRIu64, (int)width,
+			sl_config_target(s->config, t)->desc, stats->packets, stats->bytes, stats->files, stats->late);
+		if (s->crc)
+			fprintf(out, " %08" PRIx32, stats->crc);
+		fprintf(out, "\n");
+		renamed += stats->renamed;
+		if (stats->example_renamed[0] && !example)
+			example = strdup(stats->example_renamed);
+	}
+	if (renamed)
+		fprintf(out, "%" PRIu64 " files already existed; written as _1 (such as %s)\n", renamed,
+			example ? example : "");
+	print_read(s, out);
+	print_lcores(s, out);
+	free(example);
+	free(stats);
+}
+
+unsigned int
+push_summary_failures(const struct push_summary *s, FILE *err)
+{
+	struct sl_target_stats *stats = calloc(1, sizeof(*stats));
+	unsigned int failures = 0;
+
+	if (!stats)
+		return 1;
+	for (size_t t = 0; t < sl_config_targets(s->config); t++) {
+		sl_writers_target_stats(s->writers, (unsigned int)t, stats);
+		if (!stats->failing && !stats->gave_up)
+			continue;
+		failures++;
+		fprintf(err, "sluice push: target \"%s\": %s: %s; not published from ",
+			sl_config_target(s->config, t)->desc, stats->error_path,
+			stats->error ? strerror(stats->error) : "not finished in time");
+		if (stats->first_unpublished_ts)
+			fprintf(err, "packet time %" PRIu64 ".%09" PRIu64 " on",
+				stats->first_unpublished_ts / 1000000000, stats->first_unpublished_ts % 1000000000);
+		else
+			fprintf(err, "its start on");
+		fprintf(err, "; mend that and run the same command with the same --state-dir\n");
+	}
+	free(stats);
+	return failures;
+}

@@ -1,0 +1,504 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ring_test.h"
+#include "sl_ring.h"
+
+/*
+ * The real reader and filter stages over a real store, polled by hand in one thread; the writers are models that take
+ * chunks as a target must and note which.
+ */
+
+#define MAX_TARGETS 4
+#define MAX_LCORES 4
+#define MAX_CAPTURES 3
+#define MAX_TAKEN 1000
+#define SLOTS 8
+#define POLLS 200000 /* far more than any test needs */
+
+struct target {
+	struct sl_position next;
+	struct sl_position taken[MAX_TAKEN];
+	unsigned int count;
+	unsigned int bad;
+	uint64_t clock;
+	bool ended, stopped;
+};
+
+struct rig {
+	char dir[64];
+	struct sl_stream streams[MAX_CAPTURES];
+	unsigned int stream_count;
+	struct sl_consumer consumers[MAX_TARGETS];
+	struct target targets[MAX_TARGETS];
+	unsigned int target_count;
+	struct sl_lcore lcore;
+	struct sl_lcore *lcores[MAX_LCORES];
+	struct sl_pipeline *pipeline;
+	unsigned int filters, writers;
+};
+
+static struct rig rig;
+
+static int
+remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static int
+set_up(void **state)
+{
+	(void)state;
+	memset(&rig, 0, sizeof(rig));
+	snprintf(rig.dir, sizeof(rig.dir), "%s/sl_ring_XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+	return mkdtemp(rig.dir) ? 0 : -1;
+}
+
+static int
+tear_down(void **state)
+{
+	(void)state;
+	sl_pipeline_destroy(rig.pipeline);
+	for (unsigned int i = 0; i < rig.stream_count; i++)
+		sl_capture_close(rig.streams[i].capture);
+	return nftw(rig.dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* A capture of so many chunks with a packet each, one second apart. */
+static struct sl_store_writer *
+write_chunks(const char *name, unsigned int chunks)
+{
+	struct sl_store_writer_params params = {.store = rig.dir,
+		.name = name,
+		.link_type = 1,
+		.snap_len = 262144,
+		.source = "test",
+		.flush_interval = 1};
+	struct sl_store_writer *writer;
+	char errbuf[SL_STORE_ERRBUF];
+	static const uint8_t packet[60];
+
+	assert_int_equal(sl_store_writer_create(&params, &writer, errbuf), 0);
+	for (unsigned int i = 0; i < chunks; i++) {
+		assert_int_equal(sl_store_writer_append(writer, (i + 1) * 1000000000ull, sizeof(packet), sizeof(packet),
+					 0, 0, packet, errbuf),
+			0);
+		usleep(1);
+		assert_int_equal(sl_store_writer_idle(writer, 0, errbuf), 0);
+	}
+	return writer;
+}
+
+static void
+make_capture(const char *name, unsigned int chunks)
+{
+	char errbuf[SL_STORE_ERRBUF];
+
+	assert_int_equal(sl_store_writer_close(write_chunks(name, chunks), errbuf), 0);
+}
+
+static void
+open_capture(const char *name)
+{
+	static uint16_t program[MAX_TARGETS];
+	struct sl_stream *stream = &rig.streams[rig.stream_count++];
+	char errbuf[SL_STORE_ERRBUF];
+
+	assert_int_equal(sl_capture_open(rig.dir, name, &stream->capture, errbuf), 0);
+	stream->info = sl_capture_info(stream->capture);
+	stream->program = program;
+	stream->programs = 1;
+}
+
+static const struct sl_stream *
+get_stream(void *ctx, uint64_t sequence)
+{
+	(void)ctx;
+	for (unsigned int i = 0; i < rig.stream_count; i++)
+		if (rig.streams[i].info->sequence >= sequence)
+			return &rig.streams[i];
+	return NULL;
+}
+
+static void
+accept_all(void *ctx, unsigned int lane, struct sl_dispatch *d)
+{
+	(void)ctx;
+	assert_int_equal(lane, d->number % rig.filters);
+	d->verdicts.of[0] = (struct sl_verdict){.kind = SL_VERDICT_ALL, .count = d->chunk.packets};
+}
+
+/* first[t]: the chunk of the first capture at which target t begins. */
+static void
+start(unsigned int filters, unsigned int writers, unsigned int targets, const uint64_t *first,
+	const struct sl_position *end)
+{
+	struct sl_pipeline_params params = {.filters = filters,
+		.writers = writers,
+		.slots = SLOTS,
+		.max_programs = 1,
+		.consumers = rig.consumers,
+		.targets = targets,
+		.reader_lcore = &rig.lcore,
+		.filter_lcores = rig.lcores,
+		.writer_lcores = rig.lcores,
+		.filter = accept_all,
+		.stream = get_stream};
+	char errbuf[SL_RING_ERRBUF];
+
+	for (unsigned int i = 0; i < MAX_LCORES; i++)
+		rig.lcores[i] = &rig.lcore;
+	rig.filters = filters;
+	rig.writers = writers;
+	rig.target_count = targets;
+	for (unsigned int t = 0; t < targets; t++) {
+		rig.targets[t].next =
+			(struct sl_position){.sequence = rig.streams[0].info->sequence, .chunk = first ? first[t] : 0};
+		rig.consumers[t].next = rig.targets[t].next;
+		sl_consumer_set(&rig.consumers[t], SL_CONSUMER_READY);
+	}
+	assert_int_equal(sl_pipeline_create(&params, &rig.pipeline, errbuf), 0);
+	sl_pipeline_start(rig.pipeline, end);
+}
+
+static void
+take(unsigned int t, const struct sl_dispatch *d)
+{
+	struct target *target = &rig.targets[t];
+	enum sl_consumer_state state = sl_consumer_state(&rig.consumers[t]);
+
+	if (d->type == SL_DISPATCH_STOP) {
+		target->stopped = true;
+		sl_consumer_set(&rig.consumers[t], SL_CONSUMER_DONE);
+		return;
+	}
+	if (state == SL_CONSUMER_AWAY || state == SL_CONSUMER_DONE || sl_position_cmp(&target->next, &d->position) != 0)
+		return;
+	if (d->type == SL_DISPATCH_CHUNK) {
+		assert_int_equal(d->chunk.number, d->position.chunk);
+		assert_int_equal(sl_record_ts(sl_chunk_record(&d->chunk, 0)), (d->position.chunk + 1) * 1000000000ull);
+		assert_true(target->count < MAX_TAKEN);
+		target->taken[target->count++] = d->position;
+	} else if (d->type == SL_DISPATCH_BAD) {
+		target->bad++;
+	} else if (d->type == SL_DISPATCH_CLOCK) {
+		target->clock = d->clock;
+	} else if (d->type == SL_DISPATCH_END) {
+		target->ended = true;
+		sl_consumer_set(&rig.consumers[t], SL_CONSUMER_DONE);
+	}
+	target->next = d->next;
+}
+
+/* One round of all stages. @return dispatches that writer 0 passed */
+static unsigned int
+round_of_polls(void)
+{
+	struct sl_stage stage = sl_pipeline_reader_stage(rig.pipeline);
+	unsigned int passed = 0;
+
+	stage.poll(stage.ctx);
+	for (unsigned int f = 0; f < rig.filters; f++) {
+		stage = sl_pipeline_filter_stage(rig.pipeline, f);
+		stage.poll(stage.ctx);
+	}
+	for (unsigned int w = 0; w < rig.writers; w++) {
+		struct sl_dispatch *d = sl_pipeline_peek(rig.pipeline, w);
+
+		if (!d)
+			continue;
+		assert_ptr_equal(sl_pipeline_peek(rig.pipeline, w), d);
+		for (unsigned int t = w; t < rig.target_count; t += rig.writers)
+			take(t, d);
+		sl_pipeline_pass(rig.pipeline, w);
+		passed += w == 0;
+	}
+	return passed;
+}
+
+static bool
+all_done(void)
+{
+	for (unsigned int t = 0; t < rig.target_count; t++)
+		if (sl_consumer_state(&rig.consumers[t]) != SL_CONSUMER_DONE)
+			return false;
+	return true;
+}
+
+static void
+run_to_end(void)
+{
+	for (unsigned int i = 0; i < POLLS && !all_done(); i++)
+		round_of_polls();
+	assert_true(all_done());
+}
+
+static void
+run_until_taken(unsigned int t, unsigned int count)
+{
+	for (unsigned int i = 0; i < POLLS && rig.targets[t].count < count; i++)
+		round_of_polls();
+	assert_true(rig.targets[t].count >= count);
+}
+
+static struct sl_position
+end_of(unsigned int stream)
+{
+	return (struct sl_position){.sequence = rig.streams[stream].info->sequence,
+		.chunk = sl_capture_committed(rig.streams[stream].capture)};
+}
+
+/* Every chunk from first on exactly once, in order. */
+static void
+check_taken(unsigned int t, uint64_t first, unsigned int chunks)
+{
+	assert_int_equal(rig.targets[t].count, chunks - first);
+	for (unsigned int i = 0; i < rig.targets[t].count; i++)
+		assert_int_equal(rig.targets[t].taken[i].chunk, first + i);
+}
+
+static void
+every_target_takes_every_chunk_in_order(void **state)
+{
+	static const unsigned int grid[][2] = {{1, 1}, {2, 2}, {4, 3}, {3, 1}};
+
+	make_capture("a", 100);
+	for (unsigned int g = 0; g < 4; g++) {
+		struct sl_position end;
+
+		if (g) {
+			tear_down(state);
+			set_up(state);
+			make_capture("a", 100);
+		}
+		open_capture("a");
+		end = end_of(0);
+		start(grid[g][0], grid[g][1], 3, NULL, &end);
+		run_to_end();
+		for (unsigned int t = 0; t < 3; t++) {
+			check_taken(t, 0, 100);
+			assert_true(rig.targets[t].ended);
+		}
+	}
+}
+
+static void
+targets_that_start_behind_are_served_too(void **state)
+{
+	static const uint64_t first[] = {30, 0, 17};
+	struct sl_position end;
+
+	(void)state;
+	make_capture("a", 60);
+	open_capture("a");
+	end = end_of(0);
+	start(2, 2, 3, first, &end);
+	run_to_end();
+	for (unsigned int t = 0; t < 3; t++)
+		check_taken(t, first[t], 60);
+}
+
+static void
+a_target_that_was_away_catches_up(void **state)
+{
+	struct sl_position end;
+
+	(void)state;
+	make_capture("a", 100);
+	open_capture("a");
+	end = end_of(0);
+	start(2, 1, 2, NULL, &end);
+	run_until_taken(0, 10);
+	sl_consumer_set(&rig.consumers[1], SL_CONSUMER_AWAY);
+	run_until_taken(0, 60);
+	assert_true(rig.targets[1].count < 20);
+	rig.consumers[1].next = rig.targets[1].next;
+	sl_consumer_set(&rig.consumers[1], SL_CONSUMER_READY);
+	run_to_end();
+	check_taken(0, 0, 100);
+	check_taken(1, 0, 100);
+}
+
+static void
+a_target_may_fail_again_while_it_catches_up(void **state)
+{
+	struct sl_position end;
+	unsigned int before;
+
+	(void)state;
+	make_capture("a", 100);
+	open_capture("a");
+	end = end_of(0);
+	start(1, 1, 3, NULL, &end);
+	run_until_taken(0, 10);
+	sl_consumer_set(&rig.consumers[1], SL_CONSUMER_AWAY);
+	sl_consumer_set(&rig.consumers[2], SL_CONSUMER_AWAY);
+	run_until_taken(0, 90);
+	rig.consumers[2].next = rig.targets[2].next;
+	sl_consumer_set(&rig.consumers[2], SL_CONSUMER_READY);
+	/* Comes back, and is away again before it took anything, again and again, while another one catches up. */
+	for (unsigned int i = 0; i < 30; i++) {
+		before = rig.targets[1].count;
+		rig.consumers[1].next = rig.targets[1].next;
+		sl_consumer_set(&rig.consumers[1], SL_CONSUMER_READY);
+		if (i % 3 == 0)
+			round_of_polls();
+		sl_consumer_set(&rig.consumers[1], SL_CONSUMER_AWAY);
+		for (unsigned int k = 0; k < 5; k++)
+			round_of_polls();
+		assert_true(rig.targets[1].count - before <= 1);
+	}
+	rig.consumers[1].next = rig.targets[1].next;
+	sl_consumer_set(&rig.consumers[1], SL_CONSUMER_READY);
+	run_to_end();
+	for (unsigned int t = 0; t < 3; t++)
+		check_taken(t, 0, 100);
+}
+
+static void
+the_stream_goes_on_in_the_next_capture(void **state)
+{
+	struct sl_pipeline_event event;
+	struct sl_position end;
+
+	(void)state;
+	make_capture("a", 20);
+	make_capture("b", 30);
+	open_capture("a");
+	open_capture("b");
+	end = end_of(1);
+	start(2, 1, 1, NULL, &end);
+	run_to_end();
+	assert_int_equal(rig.targets[0].count, 50);
+	for (unsigned int i = 0; i < 50; i++) {
+		assert_int_equal(rig.targets[0].taken[i].sequence, rig.streams[i < 20 ? 0 : 1].info->sequence);
+		assert_int_equal(rig.targets[0].taken[i].chunk, i < 20 ? i : i - 20);
+	}
+	assert_true(sl_pipeline_next_event(rig.pipeline, &event));
+	assert_int_equal(event.type, SL_DISPATCH_ROLL);
+	assert_int_equal(event.next.sequence, end.sequence);
+}
+
+static void
+a_damaged_chunk_is_passed_over(void **state)
+{
+	struct sl_pipeline_event event;
+	struct sl_position end;
+	char path[256];
+	int fd;
+
+	(void)state;
+	make_capture("a", 20);
+	snprintf(path, sizeof(path), "%s/a/00000000.seg", rig.dir);
+	fd = open(path, O_WRONLY);
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, "damage", 6, 7 * (off_t)SL_CHUNK_SIZE + 140), 6);
+	close(fd);
+	open_capture("a");
+	end = end_of(0);
+	start(2, 1, 2, NULL, &end);
+	run_to_end();
+	for (unsigned int t = 0; t < 2; t++) {
+		assert_int_equal(rig.targets[t].count, 19);
+		assert_int_equal(rig.targets[t].bad, 1);
+		assert_int_equal(rig.targets[t].taken[7].chunk, 8);
+	}
+	assert_true(sl_pipeline_next_event(rig.pipeline, &event));
+	assert_int_equal(event.type, SL_DISPATCH_BAD);
+	assert_int_equal(event.position.chunk, 7);
+	assert_int_equal(event.error, EBADMSG);
+}
+
+static void
+stop_reaches_all_targets(void **state)
+{
+	(void)state;
+	make_capture("a", 100);
+	open_capture("a");
+	start(2, 2, 3, NULL, NULL);
+	run_until_taken(0, 10);
+	sl_consumer_set(&rig.consumers[1], SL_CONSUMER_AWAY);
+	run_until_taken(0, 20);
+	sl_pipeline_stop(rig.pipeline);
+	run_to_end();
+	/* What a push that keeps up may lie behind is still served. */
+	assert_true(rig.targets[0].count >= 60);
+	check_taken(2, 0, rig.targets[0].count);
+	for (unsigned int t = 0; t < 3; t++)
+		assert_true(rig.targets[t].stopped);
+}
+
+static void
+an_open_capture_is_followed_and_heartbeats_move_the_clock(void **state)
+{
+	struct sl_store_writer *writer;
+	char errbuf[SL_STORE_ERRBUF];
+
+	(void)state;
+	writer = write_chunks("a", 3);
+	open_capture("a");
+	start(1, 1, 1, NULL, NULL);
+	run_until_taken(0, 3);
+	for (unsigned int i = 0; i < 100; i++)
+		round_of_polls();
+	assert_true(rig.targets[0].clock <= 3000000000u);
+	assert_int_equal(sl_store_writer_idle(writer, 99000000000u, errbuf), 0);
+	for (unsigned int i = 0; i < 100; i++)
+		round_of_polls();
+	assert_int_equal(rig.targets[0].clock, 99000000000u);
+	assert_int_equal(rig.targets[0].count, 3);
+	assert_int_equal(sl_store_writer_close(writer, errbuf), 0);
+	assert_false(rig.targets[0].ended);
+	sl_pipeline_stop(rig.pipeline);
+	run_to_end();
+}
+
+static void
+impossible_sizes_are_refused(void **state)
+{
+	struct sl_pipeline_params params = {.filters = 1, .writers = 1, .slots = 12};
+	char errbuf[SL_RING_ERRBUF] = "";
+	struct sl_pipeline *pipeline;
+
+	(void)state;
+	assert_int_equal(sl_pipeline_create(&params, &pipeline, errbuf), -EINVAL);
+	assert_non_null(strstr(errbuf, "12 slots"));
+}
+
+int
+reader_tests(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(every_target_takes_every_chunk_in_order, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(targets_that_start_behind_are_served_too, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_target_that_was_away_catches_up, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_target_may_fail_again_while_it_catches_up, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_stream_goes_on_in_the_next_capture, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_damaged_chunk_is_passed_over, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(stop_reaches_all_targets, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			an_open_capture_is_followed_and_heartbeats_move_the_clock, set_up, tear_down),
+		cmocka_unit_test(impossible_sizes_are_refused),
+	};
+
+	return cmocka_run_group_tests_name("reader", tests, NULL, NULL);
+}
