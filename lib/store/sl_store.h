@@ -41,7 +41,7 @@ struct sl_record {
 	uint32_t nsec;   /**< nanoseconds, below 1e9 */
 	uint32_t caplen; /**< bytes that follow */
 	uint32_t len;    /**< bytes on the wire */
-};
+} __attribute__((packed)); /* records follow one another without padding, so they lie at any address */
 
 /** A capture's identity: 16 random bytes (RFC 9562 version 4). */
 struct sl_uuid {
@@ -153,15 +153,38 @@ const struct sl_capture_info *sl_capture_info(const struct sl_capture *capture);
 uint64_t sl_capture_first(const struct sl_capture *capture);
 /** One past the last committed chunk (0: none yet). */
 uint64_t sl_capture_committed(const struct sl_capture *capture);
-/** The capture's clock, heartbeats included; 0 before the first packet. */
+/**
+ * The newest heartbeat of the capture, 0 if none: the time that silence has reached. Packets do not raise it, they
+ * carry their own times; so a target that takes every chunk and this value sees the same clock as one that replays the
+ * chunks with their heartbeat fields. Valid after all chunks below a sl_capture_committed() that was read AFTER it.
+ */
 uint64_t sl_capture_clock(const struct sl_capture *capture);
 /** Its state now. After CLOSED is seen, a later sl_capture_committed() is final. */
 enum sl_capture_state sl_capture_state(const struct sl_capture *capture);
 /** Ask again whether the writer still lives (lock and boot id); may turn OPEN into UNCLEAN. Makes system calls. */
 enum sl_capture_state sl_capture_recheck(struct sl_capture *capture);
 
+/** Sums over the chunks of a capture. */
+struct sl_capture_totals {
+	uint64_t packets;
+	uint64_t record_bytes; /**< captured bytes and 16 bytes a packet */
+	uint64_t wire_bytes;
+	uint64_t dropped;      /**< packets lost before or between packets */
+	uint64_t min_ts, max_ts; /**< earliest and latest time of a packet; 0 if there is none */
+	uint64_t bad_headers;  /**< chunks whose header could not be read; 0 if the writer's own sums were used */
+};
+
+/** Sum a capture up: by the writer's own sums, else by reading every chunk's header. Blocks; one thread at a time. */
+int sl_capture_sum(struct sl_capture *capture, struct sl_capture_totals *totals);
+
+/** Blocks that a capture's segments occupy on its file system, in bytes. Blocks. @return 0 or -errno */
+int sl_capture_disk_bytes(struct sl_capture *capture, uint64_t *bytes);
+
+/** Where a chunk lies: "<store>/<capture>/00000000.seg", and the byte offset in it. Any thread. */
+void sl_capture_place(const struct sl_capture *capture, uint64_t number, char *path, size_t size, uint64_t *offset);
+
 /**
- * Read one chunk, blocking, and check it.
+ * Read one chunk, blocking, and check it. One thread at a time for each opened capture.
  *
  * @param buf  SL_CHUNK_SIZE bytes, SL_STORE_ALIGN aligned
  * @return as sl_chunk_parse(), or -ENOENT: its segment is gone, or another -errno of open or read
@@ -170,12 +193,19 @@ int sl_capture_read(struct sl_capture *capture, uint64_t number, void *buf, stru
 
 /* Reading without blocking, for the reader lcore. */
 
+/** Reads that may be returned before a mapped place of an earlier one goes away. */
+#define SL_READER_HOLD 2048u
+
 struct sl_reader; /**< keeps several chunk reads in flight: O_DIRECT and io_uring on disks, mapped on tmpfs */
 
 /** A finished read. */
 struct sl_read {
 	void *cookie;          /**< as submitted */
-	const void *data;      /**< SL_CHUNK_SIZE bytes: the submitted buffer, or a mapped place of a tmpfs segment */
+	/**
+	 * SL_CHUNK_SIZE bytes: the submitted buffer, or a mapped place of a tmpfs segment. A mapped place is valid until
+	 * SL_READER_HOLD further reads were returned, sl_reader_release() was called, or the reader is destroyed.
+	 */
+	const void *data;
 	int result;            /**< 0, or -errno (-ENOENT: segment gone) */
 };
 
@@ -201,6 +231,9 @@ int sl_reader_submit(struct sl_reader *reader, struct sl_capture *capture, uint6
 /** Collect finished reads. The reader's own lcore only. @return how many entries of done[] were filled, 0 to max */
 unsigned int sl_reader_poll(struct sl_reader *reader, struct sl_read *done, unsigned int max);
 
+/** The caller uses no data of reads returned so far: what is mapped may go. Optional. The reader's own lcore only. */
+void sl_reader_release(struct sl_reader *reader);
+
 /** Reads in flight. The reader's own lcore only. */
 unsigned int sl_reader_in_flight(const struct sl_reader *reader);
 
@@ -218,9 +251,10 @@ struct sl_store_writer_params {
 };
 
 /**
- * Begin a capture: makes its directory, becomes the store's active capture. An unclean active capture is sealed first.
+ * Begin a capture: makes its directory, becomes the store's active capture. Unclean captures are sealed first.
  *
- * @return 0; -EEXIST: a capture of that name exists; -EBUSY: it has a living writer; -EINVAL: bad name; another -errno
+ * @return 0; -EEXIST: a capture of that name exists; -EBUSY: the active capture has a living writer; -EINVAL: bad name;
+ *         another -errno
  */
 int sl_store_writer_create(const struct sl_store_writer_params *params, struct sl_store_writer **writer, char *errbuf);
 
@@ -243,9 +277,10 @@ void sl_store_writer_drop(struct sl_store_writer *writer, uint64_t packets);
 
 /**
  * To be called while no packet comes, at least every flush interval: sends out a chunk older than the flush interval,
- * and raises the clock that readers see.
+ * and raises the clock that readers see. A heartbeat lies between two chunks: while packets are buffered that are
+ * younger than the flush interval it is passed over.
  *
- * @param clock  ns since 1970 UTC; ignored unless above the clock so far; 0: none
+ * @param clock  ns since 1970 UTC, on the packets' clock; ignored unless above the newest heartbeat; 0: none
  */
 int sl_store_writer_idle(struct sl_store_writer *writer, uint64_t clock, char *errbuf);
 

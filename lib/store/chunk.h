@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+#ifndef SL_STORE_CHUNK_H
+#define SL_STORE_CHUNK_H
+
+/**
+ * @file
+ * The bytes of a chunk: a 128-byte header, packets as nanosecond pcap records, an index of one u32 a packet.
+ * docs/store_format.rst describes the same.
+ */
+
+#include "sl_store.h"
+
+#define CHUNK_MAGIC 0x4b484353u /* "SCHK" */
+#define CHUNK_VERSION 1u
+#define CHUNK_HEADER_SIZE 128u
+#define CHUNK_RECORD_HEADER 16u
+#define CHUNK_INDEX_OFFSET 0xfffffu /* bits of an index entry that are an offset */
+
+/** Largest packet that fits a chunk: one record and one index entry beside the header. */
+#define CHUNK_MAX_CAPLEN (SL_CHUNK_SIZE - CHUNK_HEADER_SIZE - CHUNK_RECORD_HEADER - 4)
+
+/** As it lies on disk, little-endian. */
+struct chunk_header {
+	uint32_t magic;
+	uint16_t version;
+	uint16_t header_size;
+	struct sl_uuid capture;
+	uint64_t number;
+	uint32_t packets;
+	uint32_t records_off; /**< from the chunk's first byte */
+	uint32_t records_len;
+	uint32_t index_off; /**< from the chunk's first byte, a multiple of 4, at most 3 bytes behind the records */
+	uint64_t first_ts;
+	uint64_t min_ts;
+	uint64_t max_ts;
+	uint64_t last_ts;
+	uint64_t clock;
+	uint64_t heartbeat;
+	uint64_t wire_bytes;
+	uint64_t dropped;
+	uint64_t reserved;
+	uint32_t body_crc;   /**< CRC-32C from header_size to the end of the index */
+	uint32_t header_crc; /**< CRC-32C of all bytes before it */
+};
+_Static_assert(sizeof(struct chunk_header) == CHUNK_HEADER_SIZE, "the chunk header is 128 bytes on disk");
+
+/** CRC-32C (Castagnoli; RFC 3720 appendix B.4) by ISA-L. Any thread; needs no EAL. */
+uint32_t chunk_crc(const void *data, size_t len);
+
+/** Bytes of a chunk from its start to the end of its index. */
+static inline uint32_t
+chunk_used(const struct chunk_header *h)
+{
+	return h->index_off + 4 * h->packets;
+}
+
+/**
+ * Check only a chunk's header, for scans that read no bodies.
+ *
+ * @param buf  at least CHUNK_HEADER_SIZE bytes, 8-byte aligned
+ * @return as sl_chunk_parse()
+ */
+int chunk_check_header(const void *buf, const struct sl_uuid *capture, uint64_t number);
+
+/**
+ * Finish a chunk that has been filled with records: copy the index behind them, set index_off and both checksums.
+ *
+ * @param buf    SL_CHUNK_SIZE bytes; every other header field and the records are in place
+ * @param index  header's packets entries
+ * @return bytes used
+ */
+uint32_t chunk_finish(void *buf, const uint32_t *index);
+
+#endif

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "chunk.h"
+#include "store.h"
+
+void
+head_boot_id(uint8_t id[16])
+{
+	struct sl_uuid uuid;
+	char text[37];
+	FILE *file;
+
+	memset(id, 0, 16);
+	file = fopen("/proc/sys/kernel/random/boot_id", "re");
+	if (!file)
+		return;
+	if (fgets(text, sizeof(text), file) && sl_uuid_parse(text, &uuid) == 0)
+		memcpy(id, uuid.bytes, 16);
+	fclose(file);
+}
+
+/*
+ * An open file description lock: it goes with the writer however it dies, another descriptor of the same file does not
+ * drop it, and a reader can ask for it without taking it.
+ */
+static struct flock
+writer_lock(void)
+{
+	return (struct flock){.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0, .l_len = 1};
+}
+
+int
+head_lock(int fd)
+{
+	struct flock lock = writer_lock();
+
+	return fcntl(fd, F_OFD_SETLK, &lock) < 0 ? -errno : 0;
+}
+
+bool
+head_has_writer(int fd)
+{
+	struct flock lock = writer_lock();
+
+	return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
+int
+head_create(int dir, const struct sl_uuid *capture, struct store_head **head, int *fd)
+{
+	union {
+		struct store_head head;
+		uint8_t bytes[HEAD_SIZE];
+	} page = {0};
+	void *map;
+	int ret;
+
+	*fd = openat(dir, HEAD_NAME, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (*fd < 0)
+		return -errno;
+	ret = head_lock(*fd);
+	if (ret < 0)
+		goto err;
+	page.head.magic = HEAD_MAGIC;
+	page.head.version = HEAD_VERSION;
+	page.head.capture = *capture;
+	head_boot_id(page.head.boot_id);
+	page.head.state = HEAD_OPEN;
+	page.head.writer_pid = (uint32_t)getpid();
+	page.head.sums_known = 1;
+	/* Written, not only mapped: so that the block exists and a full disk cannot become a SIGBUS later. */
+	if (pwrite(*fd, &page, sizeof(page), 0) != (ssize_t)sizeof(page)) {
+		ret = errno ? -errno : -EIO;
+		goto err;
+	}
+	map = mmap(NULL, HEAD_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, *fd, 0);
+	if (map == MAP_FAILED) {
+		ret = -errno;
+		goto err;
+	}
+	*head = map;
+	return 0;
+err:
+	close(*fd);
+	*fd = -1;
+	return ret;
+}
+
+int
+head_map(int dir, const struct sl_uuid *capture, bool write, struct store_head **head, int *fd)
+{
+	struct store_head *map;
+	struct stat st;
+	int ret;
+
+	*head = NULL;
+	*fd = openat(dir, HEAD_NAME, (write ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+	if (*fd < 0)
+		return -errno;
+	if (fstat(*fd, &st) < 0) {
+		ret = -errno;
+		goto err;
+	}
+	ret = -EPROTO;
+	if (!S_ISREG(st.st_mode) || st.st_size < HEAD_SIZE)
+		goto err;
+	map = mmap(NULL, HEAD_SIZE, PROT_READ | (write ? PROT_WRITE : 0), MAP_SHARED, *fd, 0);
+	if (map == MAP_FAILED) {
+		ret = -errno;
+		goto err;
+	}
+	if (map->magic == HEAD_MAGIC && map->version != HEAD_VERSION)
+		ret = -EPROTONOSUPPORT;
+	else if (map->magic == HEAD_MAGIC && memcmp(&map->capture, capture, sizeof(*capture)) == 0)
+		ret = 0;
+	if (ret < 0) {
+		head_unmap(map, -1);
+		goto err;
+	}
+	*head = map;
+	return 0;
+err:
+	close(*fd);
+	*fd = -1;
+	return ret;
+}
+
+void
+head_unmap(struct store_head *head, int fd)
+{
+	if (head)
+		munmap(head, HEAD_SIZE);
+	if (fd >= 0)
+		close(fd);
+}
+
+static uint32_t
+closed_crc(const struct store_head *head)
+{
+	struct store_head copy;
+
+	memcpy(&copy, (const void *)head, sizeof(copy));
+	atomic_store_explicit(&copy.state, HEAD_CLOSED, memory_order_relaxed);
+	return chunk_crc(&copy, offsetof(struct store_head, crc));
+}
+
+bool
+head_is_closed(const struct store_head *head)
+{
+	return atomic_load_explicit(&head->state, memory_order_acquire) == HEAD_CLOSED && head->crc == closed_crc(head);
+}
+
+int
+head_close(struct store_head *head, int fd)
+{
+	head->crc = closed_crc(head);
+	atomic_store_explicit(&head->state, HEAD_CLOSED, memory_order_release);
+	if (msync(head, HEAD_SIZE, MS_SYNC) < 0)
+		return -errno;
+	return store_sync_fd(fd);
+}

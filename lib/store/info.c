@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "json.h"
+#include "store.h"
+
+#define INFO_FORMAT 1
+#define INFO_NAME "capture.json"
+#define INFO_NAME_NEW "capture.json.new"
+#define INFO_MAX_SIZE 65536
+
+struct read_context {
+	struct sl_capture_info *info;
+	uint64_t format;
+	bool has_uuid, has_sequence, has_link_type;
+};
+
+static int
+take_u32(const struct json_member *m, uint32_t *value)
+{
+	if (!m->is_number || m->number > UINT32_MAX)
+		return -EPROTO;
+	*value = (uint32_t)m->number;
+	return 0;
+}
+
+/* Members that later versions add are passed over. */
+static int
+take_member(void *ctx, const struct json_member *m)
+{
+	struct read_context *read = ctx;
+	struct sl_capture_info *info = read->info;
+
+	if (strcmp(m->key, "format") == 0) {
+		read->format = m->is_number ? m->number : 0;
+	} else if (strcmp(m->key, "uuid") == 0) {
+		if (!m->string || sl_uuid_parse(m->string, &info->uuid) < 0)
+			return -EPROTO;
+		read->has_uuid = true;
+	} else if (strcmp(m->key, "sequence") == 0) {
+		if (!m->is_number)
+			return -EPROTO;
+		info->sequence = m->number;
+		read->has_sequence = true;
+	} else if (strcmp(m->key, "link_type") == 0) {
+		read->has_link_type = true;
+		return take_u32(m, &info->link_type);
+	} else if (strcmp(m->key, "snap_len") == 0) {
+		return take_u32(m, &info->snap_len);
+	} else if (strcmp(m->key, "start_ns") == 0) {
+		if (!m->is_number)
+			return -EPROTO;
+		info->start_ts = m->number;
+	} else if (strcmp(m->key, "host") == 0 && m->string) {
+		snprintf(info->host, sizeof(info->host), "%s", m->string);
+	} else if (strcmp(m->key, "source") == 0 && m->string) {
+		snprintf(info->source, sizeof(info->source), "%s", m->string);
+	}
+	return 0;
+}
+
+static int
+read_text(int dir, char **text)
+{
+	struct stat st;
+	ssize_t n;
+	int fd, ret = -EPROTO;
+
+	fd = openat(dir, INFO_NAME, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOTDIR ? -ENOENT : -errno;
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > INFO_MAX_SIZE)
+		goto out;
+	*text = malloc((size_t)st.st_size + 1);
+	if (!*text) {
+		ret = -ENOMEM;
+		goto out;
+	}
+	n = read(fd, *text, (size_t)st.st_size);
+	if (n < 0) {
+		ret = -errno;
+		free(*text);
+		goto out;
+	}
+	(*text)[n] = '\0';
+	ret = 0;
+out:
+	close(fd);
+	return ret;
+}
+
+int
+store_info_read(int dir, const char *store, const char *name, struct sl_capture_info *info, char *errbuf)
+{
+	struct read_context read = {.info = info};
+	size_t where = 0;
+	char *text = NULL;
+	int ret;
+
+	memset(info, 0, sizeof(*info));
+	snprintf(info->name, sizeof(info->name), "%s", name);
+	ret = read_text(dir, &text);
+	if (ret == -EPROTO)
+		return store_err(ret, errbuf, "%s/%s/" INFO_NAME ": not a small regular file", store, name);
+	if (ret < 0)
+		return store_err(ret, errbuf, "%s/%s/" INFO_NAME ": %s", store, name, strerror(-ret));
+	ret = json_object(text, take_member, &read, &where);
+	free(text);
+	if (ret < 0)
+		return store_err(-EPROTO, errbuf, "%s/%s/" INFO_NAME ": damaged at byte %zu", store, name, where);
+	if (read.format != INFO_FORMAT)
+		return store_err(-EPROTO, errbuf,
+			"%s/%s/" INFO_NAME ": format %" PRIu64 " is not one that this version knows (%d)", store, name,
+			read.format, INFO_FORMAT);
+	if (!read.has_uuid || !read.has_sequence || !read.has_link_type)
+		return store_err(-EPROTO, errbuf, "%s/%s/" INFO_NAME ": %s is missing", store, name,
+			!read.has_uuid       ? "uuid"
+			: !read.has_sequence ? "sequence"
+					     : "link_type");
+	return 0;
+}
+
+int
+store_info_write(int dir, const struct sl_capture_info *info)
+{
+	time_t start = (time_t)(info->start_ts / 1000000000u);
+	char uuid[37], stamp[32];
+	struct tm tm;
+	FILE *out;
+	int fd, ret = 0;
+
+	fd = openat(dir, INFO_NAME_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return -errno;
+	out = fdopen(fd, "w");
+	if (!out) {
+		ret = -errno;
+		close(fd);
+		return ret;
+	}
+	sl_uuid_format(&info->uuid, uuid);
+	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&start, &tm));
+	fprintf(out, "{\n\t\"format\": %d,\n\t\"uuid\": \"%s\",\n", INFO_FORMAT, uuid);
+	fprintf(out, "\t\"sequence\": %" PRIu64 ",\n\t\"link_type\": %" PRIu32 ",\n", info->sequence, info->link_type);
+	fprintf(out, "\t\"snap_len\": %" PRIu32 ",\n\t\"start_ns\": %" PRIu64 ",\n", info->snap_len, info->start_ts);
+	fprintf(out, "\t\"start\": \"%s\",\n\t\"host\": ", stamp);
+	json_put_string(out, info->host);
+	fputs(",\n\t\"source\": ", out);
+	json_put_string(out, info->source);
+	fputs("\n}\n", out);
+	if (fflush(out) != 0)
+		ret = -errno;
+	if (ret == 0)
+		ret = store_sync_fd(fd);
+	fclose(out);
+	if (ret == 0 && renameat(dir, INFO_NAME_NEW, dir, INFO_NAME) < 0)
+		ret = -errno;
+	if (ret < 0)
+		unlinkat(dir, INFO_NAME_NEW, 0);
+	return ret;
+}

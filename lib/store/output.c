@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "chunk.h"
+#include "output.h"
+
+/* Slots asked for at once: rare enough to cost nothing, small enough for a small disk. */
+#define ALLOCATE_STEP 64u
+/* An unused tail shorter than this is not worth a journal entry. */
+#define PUNCH_MIN 65536u
+/* How much time a power loss may take of a running capture; see docs/store_format.rst. */
+#define SYNC_INTERVAL_NS 5000000000u
+
+static uint64_t
+monotonic_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static int
+fail(struct store_output *o, int err, const char *what)
+{
+	struct statvfs fs;
+
+	if (o->error)
+		return o->error;
+	o->error = err;
+	if (err != -ENOSPC || fstatvfs(o->dir, &fs) < 0)
+		return store_err(
+			err, o->message, "%s/%08" PRIu64 ".seg: %s: %s", o->path, o->segment, what, strerror(-err));
+	return store_err(err, o->message,
+		"%s: no space left: the next chunk needs 1 MiB and the file system has %" PRIu64 " KiB; %" PRIu64
+		" MiB of this capture are stored; make room or use another --store",
+		o->path, (uint64_t)fs.f_bavail * fs.f_frsize / 1024, o->committed);
+}
+
+int
+output_init(struct store_output *o, int dir, const char *path, struct store_head *head)
+{
+	*o = (struct store_output){.dir = dir, .path = path, .head = head, .fd = -1};
+	o->on_memory = store_on_memory(dir);
+	o->memory = mmap(NULL, (size_t)OUTPUT_BUFFERS * SL_CHUNK_SIZE, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (o->memory == MAP_FAILED)
+		return -errno;
+	/* After a fork the parent's page would be the copy, and the disk would write the child's. */
+	madvise(o->memory, (size_t)OUTPUT_BUFFERS * SL_CHUNK_SIZE, MADV_DONTFORK);
+	for (unsigned int i = 0; i < OUTPUT_BUFFERS; i++)
+		o->buffers[i].data = o->memory + (size_t)i * SL_CHUNK_SIZE;
+	/* Memory is copied to at once; and where io_uring is forbidden, plain writes do. */
+	if (!o->on_memory)
+		o->has_ring = io_uring_queue_init(2 * OUTPUT_BUFFERS, &o->ring, 0) == 0;
+	o->synced_at = monotonic_ns();
+	return 0;
+}
+
+/* Relaxed: the release of committed that follows orders them for readers. */
+static void
+add(_Atomic uint64_t *sum, uint64_t value)
+{
+	atomic_store_explicit(sum, atomic_load_explicit(sum, memory_order_relaxed) + value, memory_order_relaxed);
+}
+
+static void
+add_sums(struct store_head *head, const struct chunk_header *h)
+{
+	uint64_t packets = atomic_load_explicit(&head->packets, memory_order_relaxed);
+
+	if (packets == 0 || h->min_ts < atomic_load_explicit(&head->min_ts, memory_order_relaxed))
+		atomic_store_explicit(&head->min_ts, h->min_ts, memory_order_relaxed);
+	if (packets == 0 || h->max_ts > atomic_load_explicit(&head->max_ts, memory_order_relaxed))
+		atomic_store_explicit(&head->max_ts, h->max_ts, memory_order_relaxed);
+	add(&head->packets, h->packets);
+	add(&head->record_bytes, h->records_len);
+	add(&head->wire_bytes, h->wire_bytes);
+	add(&head->dropped, h->dropped);
+}
+
+static void
+commit_prefix(struct store_output *o)
+{
+	while (o->committed < o->submitted) {
+		struct output_buffer *b = &o->buffers[o->committed % OUTPUT_BUFFERS];
+
+		if (!b->written)
+			return;
+		if (!o->on_memory && SL_CHUNK_SIZE - b->used >= PUNCH_MIN)
+			/* A file system that cannot only keeps the space. */
+			(void)!fallocate(o->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				(off_t)(o->committed % SL_SEGMENT_CHUNKS * SL_CHUNK_SIZE + b->used),
+				SL_CHUNK_SIZE - b->used);
+		add_sums(o->head, (const struct chunk_header *)b->data);
+		o->committed++;
+		atomic_store_explicit(&o->head->committed, o->committed, memory_order_release);
+	}
+}
+
+/* Write without io_uring: the whole of it, or what a short write has left. */
+static int
+write_plain(struct store_output *o, uint64_t number, uint32_t from)
+{
+	struct output_buffer *b = &o->buffers[number % OUTPUT_BUFFERS];
+	uint64_t at = number % SL_SEGMENT_CHUNKS * SL_CHUNK_SIZE;
+
+	while (from < b->used) {
+		ssize_t n = pwrite(o->fd, b->data + from, b->used - from, (off_t)(at + from));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EINVAL && o->direct) {
+			/* Taken at open, refused now: some file systems decide by the extent. */
+			fcntl(o->fd, F_SETFL, fcntl(o->fd, F_GETFL) & ~O_DIRECT);
+			o->direct = false;
+			continue;
+		}
+		if (n <= 0)
+			return fail(o, n < 0 ? -errno : -EIO, "write");
+		from += (uint32_t)n;
+	}
+	b->written = true;
+	return 0;
+}
+
+static void
+take_completion(struct store_output *o, struct io_uring_cqe *cqe)
+{
+	uint64_t data = cqe->user_data;
+	int res = cqe->res;
+
+	io_uring_cqe_seen(&o->ring, cqe);
+	o->in_flight--;
+	if (data == 0) {
+		o->syncing = false;
+		if (res < 0 && res != -EINVAL)
+			fail(o, res, "fsync");
+		return;
+	}
+	if (res == (int)o->buffers[(data - 1) % OUTPUT_BUFFERS].used)
+		o->buffers[(data - 1) % OUTPUT_BUFFERS].written = true;
+	else if (res >= 0 || res == -EAGAIN || res == -EINTR || res == -EINVAL)
+		write_plain(o, data - 1, res > 0 ? (uint32_t)res & ~(SL_STORE_ALIGN - 1) : 0);
+	else
+		fail(o, res, "write");
+}
+
+static int
+wait_one(struct store_output *o)
+{
+	struct io_uring_cqe *cqe;
+	int ret;
+
+	do {
+		ret = io_uring_wait_cqe(&o->ring, &cqe);
+	} while (ret == -EINTR);
+	if (ret < 0)
+		return fail(o, ret, "io_uring");
+	take_completion(o, cqe);
+	return 0;
+}
+
+int
+output_poll(struct store_output *o)
+{
+	struct io_uring_cqe *cqe;
+
+	while (o->in_flight > 0 && io_uring_peek_cqe(&o->ring, &cqe) == 0)
+		take_completion(o, cqe);
+	commit_prefix(o);
+	if (o->dirty && !o->syncing && !o->on_memory && !o->error &&
+		monotonic_ns() - o->synced_at >= SYNC_INTERVAL_NS) {
+		o->synced_at = monotonic_ns();
+		o->dirty = false;
+		if (o->has_ring) {
+			struct io_uring_sqe *sqe = io_uring_get_sqe(&o->ring);
+
+			io_uring_prep_fsync(sqe, o->fd, IORING_FSYNC_DATASYNC);
+			sqe->user_data = 0;
+			if (io_uring_submit(&o->ring) == 1) {
+				o->syncing = true;
+				o->in_flight++;
+			}
+		} else if (fdatasync(o->fd) < 0 && errno != EINVAL) {
+			return fail(o, -errno, "fsync");
+		}
+	}
+	return o->error;
+}
+
+int
+output_drain(struct store_output *o)
+{
+	int ret = 0;
+
+	while (o->in_flight > 0 && ret == 0)
+		ret = wait_one(o);
+	commit_prefix(o);
+	return o->error;
+}
+
+uint8_t *
+output_buffer(struct store_output *o)
+{
+	while (!o->error && o->submitted - o->committed >= OUTPUT_BUFFERS) {
+		if (o->in_flight == 0 || wait_one(o) < 0)
+			break;
+		commit_prefix(o);
+	}
+	return o->error ? NULL : o->buffers[o->submitted % OUTPUT_BUFFERS].data;
+}
+
+/* The last segment keeps only the slots in use. What is in it becomes durable. */
+static int
+finish_segment(struct store_output *o)
+{
+	uint64_t slots = o->committed - o->segment * SL_SEGMENT_CHUNKS;
+	char name[SEGMENT_NAME_SIZE];
+	int ret = 0;
+
+	if (o->fd < 0)
+		return 0;
+	if (o->committed <= o->segment * SL_SEGMENT_CHUNKS) {
+		segment_name(o->segment, name);
+		unlinkat(o->dir, name, 0);
+	} else {
+		if (ftruncate(o->fd, (off_t)(slots * SL_CHUNK_SIZE)) < 0)
+			ret = -errno;
+		if (ret == 0)
+			ret = store_sync_fd(o->fd);
+		if (ret < 0)
+			ret = fail(o, ret, "ending the segment");
+	}
+	close(o->fd);
+	o->fd = -1;
+	return ret;
+}
+
+static int
+next_segment(struct store_output *o, uint64_t segment)
+{
+	int ret = output_drain(o);
+
+	if (ret == 0)
+		ret = finish_segment(o);
+	if (ret < 0)
+		return ret;
+	o->segment = segment;
+	o->allocated = 0;
+	o->dirty = false;
+	ret = segment_open(o->dir, segment, O_RDWR | O_CREAT | O_EXCL, &o->direct);
+	if (ret < 0)
+		return fail(o, ret, "cannot make the segment");
+	o->fd = ret;
+	ret = store_sync_fd(o->dir);
+	return ret < 0 ? fail(o, ret, "fsync of the directory") : 0;
+}
+
+/*
+ * Slots with their size set, so that writes do not extend the file: extending ones leave io_uring's fast path. Near the
+ * end of the space the steps shrink, so that the disk can be filled to the last MiB.
+ */
+static int
+allocate(struct store_output *o, uint32_t slot)
+{
+	uint32_t step = ALLOCATE_STEP;
+
+	if (slot < o->allocated)
+		return 0;
+	if (o->on_memory) {
+		/* Nothing to gain, and the promise would cost the memory at once. */
+		if (ftruncate(o->fd, (off_t)SEGMENT_SIZE) < 0)
+			return fail(o, -errno, "ftruncate");
+		o->allocated = SL_SEGMENT_CHUNKS;
+		return 0;
+	}
+	if (step > SL_SEGMENT_CHUNKS - slot)
+		step = SL_SEGMENT_CHUNKS - slot;
+	for (;;) {
+		if (fallocate(o->fd, 0, (off_t)slot * SL_CHUNK_SIZE, (off_t)step * SL_CHUNK_SIZE) == 0) {
+			o->allocated = slot + step;
+			return 0;
+		}
+		if (errno == EINTR)
+			continue;
+		if (errno == EOPNOTSUPP) {
+			o->allocated = SL_SEGMENT_CHUNKS;
+			return ftruncate(o->fd, (off_t)SEGMENT_SIZE) < 0 ? fail(o, -errno, "ftruncate") : 0;
+		}
+		if (errno != ENOSPC || step == 1)
+			return fail(o, -errno, "fallocate");
+		step /= 2;
+	}
+}
+
+int
+output_submit(struct store_output *o)
+{
+	uint64_t number = o->submitted;
+	struct output_buffer *b = &o->buffers[number % OUTPUT_BUFFERS];
+	uint32_t slot = (uint32_t)(number % SL_SEGMENT_CHUNKS), used;
+	struct io_uring_sqe *sqe;
+	int ret;
+
+	if (o->error)
+		return o->error;
+	if (o->fd < 0 || number / SL_SEGMENT_CHUNKS != o->segment) {
+		ret = next_segment(o, number / SL_SEGMENT_CHUNKS);
+		if (ret < 0)
+			return ret;
+	}
+	ret = allocate(o, slot);
+	if (ret < 0)
+		return ret;
+	used = chunk_used((const struct chunk_header *)b->data);
+	b->used = (used + SL_STORE_ALIGN - 1) & ~(SL_STORE_ALIGN - 1);
+	memset(b->data + used, 0, b->used - used);
+	b->written = false;
+	o->submitted++;
+	o->dirty = true;
+	if (!o->has_ring) {
+		ret = write_plain(o, number, 0);
+		return ret < 0 ? ret : output_poll(o);
+	}
+	sqe = io_uring_get_sqe(&o->ring);
+	io_uring_prep_write(sqe, o->fd, b->data, b->used, (uint64_t)slot * SL_CHUNK_SIZE);
+	sqe->user_data = number + 1;
+	ret = io_uring_submit(&o->ring);
+	if (ret < 1)
+		return fail(o, ret < 0 ? ret : -EIO, "io_uring");
+	o->in_flight++;
+	return output_poll(o);
+}
+
+int
+output_close(struct store_output *o)
+{
+	int ret;
+
+	output_drain(o);
+	finish_segment(o);
+	ret = store_sync_fd(o->dir);
+	if (ret < 0)
+		fail(o, ret, "fsync of the directory");
+	if (o->has_ring)
+		io_uring_queue_exit(&o->ring);
+	if (o->memory)
+		munmap(o->memory, (size_t)OUTPUT_BUFFERS * SL_CHUNK_SIZE);
+	return o->error;
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "chunk.h"
+#include "store.h"
+
+void
+segment_name(uint64_t segment, char name[SEGMENT_NAME_SIZE])
+{
+	snprintf(name, SEGMENT_NAME_SIZE, "%08" PRIu64 ".seg", segment % SEGMENT_MAX);
+}
+
+int
+segment_parse_name(const char *name, uint64_t *segment)
+{
+	uint64_t value = 0;
+
+	for (int i = 0; i < 8; i++) {
+		if (name[i] < '0' || name[i] > '9')
+			return -EINVAL;
+		value = value * 10 + (uint64_t)(name[i] - '0');
+	}
+	if (strcmp(name + 8, ".seg") != 0)
+		return -EINVAL;
+	*segment = value;
+	return 0;
+}
+
+bool
+store_on_memory(int fd)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return false;
+	return fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC;
+}
+
+int
+segment_open(int dir, uint64_t segment, int flags, bool *direct)
+{
+	char name[SEGMENT_NAME_SIZE];
+	int fd;
+
+	segment_name(segment, name);
+	*direct = false;
+	if (!store_on_memory(dir)) {
+		fd = openat(dir, name, flags | O_DIRECT | O_CLOEXEC, 0644);
+		if (fd >= 0) {
+			*direct = true;
+			return fd;
+		}
+		if (errno != EINVAL && errno != EOPNOTSUPP)
+			return -errno;
+	}
+	fd = openat(dir, name, flags | O_CLOEXEC, 0644);
+	return fd < 0 ? -errno : fd;
+}
+
+int
+segment_read(int fd, uint32_t slot, void *buf)
+{
+	uint64_t at = (uint64_t)slot * SL_CHUNK_SIZE;
+	size_t have = 0;
+
+	while (have < SL_CHUNK_SIZE) {
+		ssize_t n = pread(fd, (uint8_t *)buf + have, SL_CHUNK_SIZE - have, (off_t)(at + have));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		have += (size_t)n;
+		/* The end of a file that was cut: what follows of an O_DIRECT read would not be aligned any more. */
+		if (n % 512 != 0)
+			break;
+	}
+	memset((uint8_t *)buf + have, 0, SL_CHUNK_SIZE - have);
+	return 0;
+}
+
+/* Call fn for each segment of a directory, in no order. */
+static int
+for_each_segment(int dir, int (*fn)(void *ctx, uint64_t segment), void *ctx)
+{
+	struct dirent *entry;
+	int fd, ret = 0;
+	DIR *d;
+
+	fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	d = fdopendir(fd);
+	if (!d) {
+		ret = -errno;
+		close(fd);
+		return ret;
+	}
+	while (ret == 0 && (errno = 0, entry = readdir(d)) != NULL) {
+		uint64_t segment;
+
+		if (segment_parse_name(entry->d_name, &segment) == 0)
+			ret = fn(ctx, segment);
+	}
+	if (ret == 0 && errno != 0)
+		ret = -errno;
+	closedir(d);
+	return ret;
+}
+
+struct range {
+	uint64_t low, high;
+	bool any;
+};
+
+static int
+widen_range(void *ctx, uint64_t segment)
+{
+	struct range *range = ctx;
+
+	if (!range->any || segment < range->low)
+		range->low = segment;
+	if (!range->any || segment > range->high)
+		range->high = segment;
+	range->any = true;
+	return 0;
+}
+
+int
+segment_range(int dir, uint64_t *low, uint64_t *high)
+{
+	struct range range = {0};
+	int ret = for_each_segment(dir, widen_range, &range);
+
+	if (ret < 0)
+		return ret;
+	if (!range.any)
+		return -ENOENT;
+	*low = range.low;
+	*high = range.high;
+	return 0;
+}
+
+/*
+ * Last valid chunk of one segment. Headers first: a slot never written costs one small read. Errors of reading are
+ * passed over, as a bad chunk is: what can be read counts.
+ */
+static bool
+scan_segment(int dir, const struct sl_uuid *capture, uint64_t segment, void *buf, uint64_t *end)
+{
+	struct sl_chunk chunk;
+	bool direct, found = false;
+	struct stat st;
+	uint64_t slot;
+	int fd;
+
+	fd = segment_open(dir, segment, O_RDONLY, &direct);
+	if (fd < 0)
+		return false;
+	slot = fstat(fd, &st) < 0 ? 0 : ((uint64_t)st.st_size + SL_CHUNK_SIZE - 1) / SL_CHUNK_SIZE;
+	if (slot > SL_SEGMENT_CHUNKS)
+		slot = SL_SEGMENT_CHUNKS;
+	while (slot-- > 0 && !found) {
+		uint64_t number = segment * SL_SEGMENT_CHUNKS + slot;
+
+		if (pread(fd, buf, SL_STORE_ALIGN, (off_t)(slot * SL_CHUNK_SIZE)) < (ssize_t)CHUNK_HEADER_SIZE)
+			continue;
+		if (chunk_check_header(buf, capture, number) < 0)
+			continue;
+		if (segment_read(fd, (uint32_t)slot, buf) < 0 || sl_chunk_parse(buf, capture, number, &chunk) < 0)
+			continue;
+		*end = number + 1;
+		found = true;
+	}
+	close(fd);
+	return found;
+}
+
+int
+segment_scan(int dir, const struct sl_uuid *capture, void *buf, uint64_t *end)
+{
+	uint64_t low, high;
+	int ret;
+
+	*end = 0;
+	ret = segment_range(dir, &low, &high);
+	if (ret < 0)
+		return ret == -ENOENT ? 0 : ret;
+	for (uint64_t segment = high + 1; segment-- > low;)
+		if (scan_segment(dir, capture, segment, buf, end))
+			break;
+	return 0;
+}
+
+struct sync_context {
+	int dir;
+};
+
+static int
+sync_segment(void *ctx, uint64_t segment)
+{
+	const struct sync_context *sync = ctx;
+	char name[SEGMENT_NAME_SIZE];
+	int fd, ret;
+
+	segment_name(segment, name);
+	fd = openat(sync->dir, name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	ret = store_sync_fd(fd);
+	close(fd);
+	return ret;
+}
+
+int
+segment_sync_all(int dir)
+{
+	struct sync_context sync = {.dir = dir};
+
+	return for_each_segment(dir, sync_segment, &sync);
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+#ifndef SL_STORE_PRIVATE_H
+#define SL_STORE_PRIVATE_H
+
+/**
+ * @file
+ * What the files of this library share: error lines, capture.json, the head page, segment files.
+ */
+
+#include <dirent.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "sl_store.h"
+
+/** Fill an error buffer (NULL is allowed) and return err, so that `return store_err(...)` reads well. */
+int store_err(int err, char *errbuf, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/** A random UUID. */
+int store_uuid_make(struct sl_uuid *uuid);
+
+/** fsync a directory or file by its descriptor; a file system that knows no fsync for it is no error. */
+int store_sync_fd(int fd);
+
+/* ---------------------------------------------------------------- capture.json (info.c) */
+
+/**
+ * Read <dir>/capture.json.
+ *
+ * @return 0; -ENOENT: there is none; -EPROTO: not understood, with a line in errbuf; another -errno
+ */
+int store_info_read(int dir, const char *store, const char *name, struct sl_capture_info *info, char *errbuf);
+
+/** Write <dir>/capture.json, durably. */
+int store_info_write(int dir, const struct sl_capture_info *info);
+
+/* ---------------------------------------------------------------- the head page (head.c) */
+
+#define HEAD_MAGIC 0x44484c53u /* "SLHD" */
+#define HEAD_VERSION 1u
+#define HEAD_SIZE 4096u
+#define HEAD_NAME "head"
+
+enum head_state {
+	HEAD_OPEN = 1,
+	HEAD_CLOSED = 2,
+};
+
+/**
+ * Mapped shared by the writer and all readers. While OPEN, to be believed only if boot_id is this boot's: the kernel
+ * writes the page to disk when it likes. CLOSED with a right crc holds for ever.
+ */
+struct store_head {
+	uint32_t magic;
+	uint32_t version;
+	struct sl_uuid capture;
+	uint8_t boot_id[16];
+	_Atomic uint32_t state; /**< enum head_state */
+	uint32_t writer_pid;    /**< only to be named in messages; the lock says whether it lives */
+	_Atomic uint64_t committed;
+	_Atomic uint64_t heartbeat;
+	/* Sums of the committed chunks. */
+	_Atomic uint64_t packets;
+	_Atomic uint64_t record_bytes;
+	_Atomic uint64_t wire_bytes;
+	_Atomic uint64_t dropped;
+	_Atomic uint64_t min_ts;
+	_Atomic uint64_t max_ts;
+	_Atomic uint32_t sums_known; /**< 0: sealed without its writer's sums */
+	uint32_t crc;                /**< CLOSED: CRC-32C of all before it, as if state were already CLOSED */
+	_Atomic uint64_t first;      /**< not under the crc: retention raises it in closed captures too */
+};
+_Static_assert(sizeof(struct store_head) <= HEAD_SIZE, "the head is one page");
+
+/** This boot's id, all zero where /proc does not say. */
+void head_boot_id(uint8_t id[16]);
+
+/**
+ * Make <dir>/head, take the writer's lock and map it.
+ *
+ * @param[out] fd  holds the lock until it is closed
+ */
+int head_create(int dir, const struct sl_uuid *capture, struct store_head **head, int *fd);
+
+/**
+ * Map <dir>/head.
+ *
+ * @param write  for sealing
+ * @return 0; -EPROTO: damaged, or not the head of this capture; -EPROTONOSUPPORT: of a later version; another -errno
+ */
+int head_map(int dir, const struct sl_uuid *capture, bool write, struct store_head **head, int *fd);
+
+void head_unmap(struct store_head *head, int fd);
+
+/** Whether a living process holds the writer's lock. */
+bool head_has_writer(int fd);
+
+/** Take the writer's lock. @return 0 or -EAGAIN */
+int head_lock(int fd);
+
+/** Whether it says CLOSED and its checksum holds. */
+bool head_is_closed(const struct store_head *head);
+
+/** Set CLOSED with its checksum, durably. All segments must be durable before. */
+int head_close(struct store_head *head, int fd);
+
+/* ---------------------------------------------------------------- segments (segment.c) */
+
+#define SEGMENT_SIZE ((uint64_t)SL_SEGMENT_CHUNKS * SL_CHUNK_SIZE)
+#define SEGMENT_NAME_SIZE 16
+#define SEGMENT_MAX 100000000u /* eight digits */
+
+/** "00000000.seg" */
+void segment_name(uint64_t segment, char name[SEGMENT_NAME_SIZE]);
+
+/** @return 0, or -EINVAL if it is not a segment's name */
+int segment_parse_name(const char *name, uint64_t *segment);
+
+/** Whether a descriptor lies on tmpfs or the like: in memory, so there is nothing that O_DIRECT could go to. */
+bool store_on_memory(int fd);
+
+/**
+ * Open a segment, with O_DIRECT where the file system takes it.
+ *
+ * @param flags   O_RDONLY or O_RDWR | O_CREAT
+ * @param[out] direct  whether it is O_DIRECT
+ * @return descriptor or -errno
+ */
+int segment_open(int dir, uint64_t segment, int flags, bool *direct);
+
+/** Read all of a slot; what lies beyond the end of the file reads as zeroes. @return 0 or -errno */
+int segment_read(int fd, uint32_t slot, void *buf);
+
+/** Lowest and highest segment that exist. @return 0; -ENOENT: none; another -errno */
+int segment_range(int dir, uint64_t *low, uint64_t *high);
+
+/**
+ * One past the last valid chunk of a capture, by reading segments from the end. 0 if there is none.
+ *
+ * @param buf  SL_CHUNK_SIZE bytes, SL_STORE_ALIGN aligned
+ */
+int segment_scan(int dir, const struct sl_uuid *capture, void *buf, uint64_t *end);
+
+/** fsync all segments. */
+int segment_sync_all(int dir);
+
+/* ---------------------------------------------------------------- the store (store.c) */
+
+/**
+ * Prepare a store for a new capture, under the store's lock: make it, seal what is unclean, find the next sequence.
+ *
+ * @param[out] dir   the store's directory
+ * @param[out] lock  holds the store's lock until it is closed
+ */
+int store_prepare(const char *store, int *dir, int *lock, uint64_t *sequence, char *errbuf);
+
+/** Point `active` at a capture, in one step. */
+int store_set_active(int dir, const char *name);
+
+#endif
