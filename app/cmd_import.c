@@ -2,14 +2,207 @@
  * Copyright (c) 2026 The sluice authors
  */
 
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <math.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "app.h"
+#include "sl_capture.h"
+#include "sl_store.h"
+
+#define FLUSH_MAX 3600.0
+
+static volatile int stop;
+static bool progress_shown;
+
+static void
+on_signal(int number)
+{
+	(void)number;
+	/* Only "once" and "more than once" matter. */
+	if (stop < 2)
+		stop = stop + 1;
+}
+
+static void
+on_line(void *ctx, const char *line)
+{
+	(void)ctx;
+	fprintf(stderr, "%ssluice import: %s\n", progress_shown ? "\r\033[K" : "", line);
+}
+
+static void
+usage(FILE *out)
+{
+	fprintf(out,
+		"usage: sluice import [--store DIR] [OPTION]... FILE...\n\n"
+		"Reads pcap and pcapng files, in the order given, into a new capture of a store, which becomes the "
+		"store's\n"
+		"active capture. - is standard input, a growing pipe too:\n\n"
+		"  tcpdump -i eth0 -U -w - | sluice import --store DIR -\n\n"
+		"  --store DIR           the capture store; default %s\n"
+		"  --capture NAME        name of the capture; default: made from time and host\n"
+		"  --interface N         take only interface N of each pcapng file, counted from 0\n"
+		"  --flush-interval S    packets of a pipe can be read from the store after S seconds; default 1,\n"
+		"                        0: only when a chunk of %u KiB is full\n"
+		"  -q, --quiet           no progress, no summary\n"
+		"  -h, --help            this text\n\n"
+		"All files must have one link type. Exit status: 0 all was imported, 1 something was left out (damaged "
+		"or\n"
+		"truncated file, packet too large) or it failed while running, 2 refused before anything was written.\n"
+		"SIGINT and SIGTERM end the import; what was read is kept, and for a pipe that is a normal end.\n",
+		SL_STORE_DEFAULT, SL_CHUNK_SIZE / 1024);
+}
+
+static bool
+parse_interface(const char *text, int *value)
+{
+	char *end;
+	long n;
+
+	errno = 0;
+	n = strtol(text, &end, 10);
+	if (errno || end == text || *end || n < 0 || n > INT32_MAX) {
+		fprintf(stderr, "sluice import: --interface '%s': a number from 0 on is needed\n", text);
+		return false;
+	}
+	*value = (int)n;
+	return true;
+}
+
+static bool
+parse_flush(const char *text, uint64_t *value)
+{
+	double seconds;
+	char *end;
+
+	errno = 0;
+	seconds = strtod(text, &end);
+	if (errno || end == text || *end || !isfinite(seconds) || seconds < 0 || seconds > FLUSH_MAX) {
+		fprintf(stderr, "sluice import: --flush-interval '%s': seconds from 0 to %.0f are needed\n", text,
+			FLUSH_MAX);
+		return false;
+	}
+	*value = (uint64_t)(seconds * 1e9);
+	return true;
+}
+
+static const char *
+time_text(uint64_t ns, char text[64])
+{
+	time_t seconds = (time_t)(ns / 1000000000u);
+	struct tm tm;
+
+	gmtime_r(&seconds, &tm);
+	strftime(text, 64, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(text + strlen(text), 64 - strlen(text), ".%09" PRIu64 "Z", ns % 1000000000u);
+	return text;
+}
+
+static void
+summary(const struct sl_import_result *result)
+{
+	char first[64], last[64];
+
+	if (!result->capture[0])
+		return;
+	printf("capture %s: %" PRIu64 " packets, %" PRIu64 " bytes", result->capture, result->packets, result->bytes);
+	if (result->packets)
+		printf(", %s to %s", time_text(result->first_ts, first), time_text(result->last_ts, last));
+	if (result->too_large)
+		printf(", %" PRIu64 " too large", result->too_large);
+	if (result->bad_times)
+		printf(", %" PRIu64 " without a valid time", result->bad_times);
+	printf("\n");
+}
 
 int
 cmd_import(int argc, char **argv)
 {
-	(void)argc;
-	fprintf(stderr, "sluice %s: not built yet\n", argv[0]);
-	return SL_EXIT_FAILED;
+	static const struct option options[] = {
+		{"store", required_argument, NULL, 's'},
+		{"capture", required_argument, NULL, 'c'},
+		{"interface", required_argument, NULL, 'i'},
+		{"flush-interval", required_argument, NULL, 'f'},
+		{"quiet", no_argument, NULL, 'q'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	struct sl_import_params params = {
+		.interface = -1,
+		.flush_interval = 1000000000u,
+		.progress = isatty(STDERR_FILENO),
+		.stop = &stop,
+		.report = on_line,
+	};
+	struct sigaction action = {.sa_handler = on_signal};
+	char errbuf[SL_CAPTURE_ERRBUF];
+	struct sl_import_result result;
+	bool quiet = false;
+	struct stat st;
+	int c, ret;
+
+	while ((c = getopt_long(argc, argv, "hq", options, NULL)) != -1) {
+		switch (c) {
+		case 's':
+			params.store = optarg;
+			break;
+		case 'c':
+			params.capture = optarg;
+			break;
+		case 'i':
+			if (!parse_interface(optarg, &params.interface))
+				return SL_EXIT_REFUSED;
+			break;
+		case 'f':
+			if (!parse_flush(optarg, &params.flush_interval))
+				return SL_EXIT_REFUSED;
+			break;
+		case 'q':
+			quiet = true;
+			params.progress = false;
+			break;
+		case 'h':
+			usage(stdout);
+			return SL_EXIT_OK;
+		default:
+			fprintf(stderr, "`sluice import --help` lists the options.\n");
+			return SL_EXIT_REFUSED;
+		}
+	}
+	if (optind == argc) {
+		fprintf(stderr, "sluice import: which file? - is standard input; --help says more\n");
+		return SL_EXIT_REFUSED;
+	}
+	if (params.store == NULL) {
+		params.store = SL_STORE_DEFAULT;
+		if (stat(params.store, &st) < 0) {
+			fprintf(stderr, "sluice import: no store at %s (%s); name one with --store DIR\n", params.store,
+				strerror(errno));
+			return SL_EXIT_REFUSED;
+		}
+	}
+	params.files = (const char *const *)&argv[optind];
+	params.file_count = (size_t)(argc - optind);
+	progress_shown = params.progress;
+
+	/* Not restarted: a read or an open that waits must notice. */
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	ret = sl_import(&params, &result, errbuf);
+	if (!quiet)
+		summary(&result);
+	if (fflush(stdout) == EOF && ret == 0)
+		return SL_EXIT_FAILED;
+	if (ret == 0)
+		return SL_EXIT_OK;
+	return ret == -EINVAL ? SL_EXIT_REFUSED : SL_EXIT_FAILED;
 }
