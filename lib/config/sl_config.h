@@ -55,6 +55,8 @@ struct sl_target_config {
 	const char *file_suffix; /**< ".pcap" */
 	const char *owner_user;  /**< from SplitCmd -Z, or NULL */
 	const char *owner_group; /**< from SplitCmd -Z user.group, or NULL */
+	uint32_t owner_uid;      /**< resolved from -Z; UINT32_MAX: leave as it is (as chown(2) takes it) */
+	uint32_t owner_gid;      /**< resolved from -Z (the user's own group if none is given); UINT32_MAX: leave as it is */
 	bool follow_start;       /**< begin at the capture's start, not at now */
 	uint32_t slice;          /**< snap length of the output, 0: as captured */
 	const char *time_zone;   /**< name for the tz database, or NULL: the local zone */
@@ -65,6 +67,9 @@ struct sl_target_config {
 	const char *mount;       /**< mount point that must be mounted, "" for none, NULL: find it from fstab and units */
 	unsigned int line;       /**< line of the configuration file where the target stands */
 };
+
+#define SL_CONFIG_DEFAULT_FMADIO "/opt/fmadio/etc/push_realtime.lua"
+#define SL_CONFIG_DEFAULT_ETC "/etc/sluice/push_realtime.lua"
 
 struct sl_config; /**< a loaded configuration; read-only after loading, any thread */
 
@@ -83,12 +88,14 @@ struct sl_config_finding {
  *
  * @param path         file to read
  * @param[out] config  always set unless memory is short; free with sl_config_free(). Its targets are usable only if 0
- *                     is returned
+ *                     is returned; their desc, filter and line also after -EINVAL, so that filters can be checked
  * @return 0: no errors (there may be warnings); -EINVAL: at least one finding is an error; -ENOENT and other errno of
  *         reading the file, with a finding that says so; -ENOMEM
  */
 int sl_config_load(const char *path, struct sl_config **config);
 void sl_config_free(struct sl_config *config);
+/** The first default configuration file that is there, or NULL: then the user must name one. Static text. */
+const char *sl_config_default_path(void);
 
 const char *sl_config_path(const struct sl_config *config);
 size_t sl_config_targets(const struct sl_config *config);
