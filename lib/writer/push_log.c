@@ -387,7 +387,9 @@ write_line(struct sl_push_log *log, const struct cell *cell)
 	if (!file->error)
 		LOG(WARNING, "%s/push_%s: cannot write: %s; lines are lost until it works again", log->dir, file->desc,
 			strerrordesc_np(-ret));
-	file_close(file);
+	/* On a full disk the file stays open: a new one at each attempt would litter the directory. */
+	if (ret != -ENOSPC && ret != -EDQUOT && ret != -EFBIG)
+		file_close(file);
 	file->error = -ret;
 	file->unwritten++;
 	file->retry_at = monotonic_ns() + RETRY_NS;
