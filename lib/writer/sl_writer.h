@@ -121,6 +121,12 @@ void sl_writers_target_stats(const struct sl_writers *writers, unsigned int t, s
 bool sl_writers_done(const struct sl_writers *writers);
 
 /**
+ * The push is being stopped: a target that fails is tried for stop_timeout longer, then gives up and is DONE. Any thread.
+ * The pipeline must be stopped too (sl_pipeline_stop()).
+ */
+void sl_writers_stop(struct sl_writers *writers);
+
+/**
  * After the lcores have stopped: end the helper threads, write the last journal entries, free all. Waits no longer than
  * stop_timeout for a hung endpoint. Main thread.
  */

@@ -2,4 +2,501 @@
  * Copyright (c) 2026 The sluice authors
  */
 
+/**
+ * @file
+ * The writers as the program sees them: making targets, the stage that each writer lcore runs, the end.
+ */
+
 #include "sl_writer.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "create.h"
+#include "mount.h"
+#include "ops.h"
+#include "resume.h"
+#include "target.h"
+#include "zone.h"
+
+RTE_LOG_REGISTER_DEFAULT(sl_writer_logtype, INFO)
+
+#define HOUSEKEEPING_NS UINT64_C(10000000)
+#define MIN_FREE_LOCAL (UINT64_C(1) << 30)
+#define STOP_TIMEOUT_DEFAULT (UINT64_C(5) * 1000000000u)
+
+static uint64_t
+now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+size_t
+sl_writers_memory(unsigned int targets)
+{
+	struct sl_block_plan plan = sl_block_plan(targets, 0);
+
+	/* every writer has a pool of its own, with a few blocks more; 2 MiB for the allocator's own headers */
+	return sl_block_pool_memory(&plan, targets) + (size_t)16 * plan.extra * plan.block_size + (2u << 20);
+}
+
+/* ---------------------------------------------------------------- making targets */
+
+static void __attribute__((format(printf, 2, 3))) fail_text(char *errbuf, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(errbuf, SL_WRITER_ERRBUF, fmt, ap);
+	va_end(ap);
+}
+
+static struct sl_endpoint *
+find_endpoint(struct sl_writers *all, const char *key)
+{
+	unsigned int i;
+
+	for (i = 0; i < all->endpoint_count; i++)
+		if (strcmp(all->endpoints[i].key, key) == 0)
+			return &all->endpoints[i];
+	all->endpoints[i].index = i;
+	snprintf(all->endpoints[i].key, sizeof(all->endpoints[i].key), "%s", key);
+	all->endpoint_count++;
+	return &all->endpoints[i];
+}
+
+static int
+find_mount(struct sl_target *t, char *errbuf)
+{
+	const struct sl_target_config *cfg = t->cfg;
+	struct sl_mount mount;
+	int rc;
+
+	if (cfg->mount) {
+		snprintf(t->mount, sizeof(t->mount), "%s", cfg->mount);
+	} else {
+		rc = sl_mount_expected(cfg->path, t->mount);
+		if (rc < 0)
+			t->mount[0] = '\0';
+	}
+	rc = sl_mount_find(t->mount[0] ? t->mount : cfg->path, &mount);
+	if (rc < 0) {
+		fail_text(errbuf, "target \"%s\": %s: cannot tell its file system: %s", cfg->desc, cfg->path,
+			strerror(-rc));
+		return rc;
+	}
+	t->remote = mount.remote;
+	t->min_free = cfg->min_free != UINT64_MAX ? cfg->min_free : mount.remote ? 0 : MIN_FREE_LOCAL;
+	t->endpoint = find_endpoint(t->writers, t->mount[0] ? t->mount : mount.point);
+	return 0;
+}
+
+static int
+init_target(struct sl_target *t, char *errbuf)
+{
+	unsigned int i;
+	int rc;
+
+	t->closing_tail = &t->closing;
+	t->pause = 0;
+	t->files = calloc(SL_TARGET_FILES, sizeof(*t->files));
+	if (posix_memalign((void **)&t->ckpt_page, SL_BLOCK_ALIGN, SL_BLOCK_ALIGN) != 0)
+		t->ckpt_page = NULL;
+	if (!t->files || !t->ckpt_page)
+		return -ENOMEM;
+	for (i = 0; i < SL_TARGET_FILES; i++) {
+		t->files[i].target = t;
+		t->files[i].fd = -1;
+		sl_file_release(&t->files[i]);
+	}
+	/* windows in local time and names ask for it on threads that must not read files */
+	if (!sl_zone_get(t->cfg->time_zone)) {
+		rc = -errno;
+		fail_text(errbuf, "target \"%s\": time zone \"%s\": %s", t->cfg->desc,
+			t->cfg->time_zone ? t->cfg->time_zone : "local", strerror(-rc));
+		return rc;
+	}
+	if (t->writers->params.sink == SL_SINK_NULL)
+		return 0;
+	return find_mount(t, errbuf);
+}
+
+static int
+init_writer(struct sl_writers *all, struct sl_writer *w, unsigned int index)
+{
+	struct sl_block_plan plan = sl_block_plan(all->target_count, all->params.block_memory);
+	unsigned int i;
+	int rc;
+
+	w->writers = all;
+	w->index = index;
+	w->lcore = all->params.lcores ? all->params.lcores[index] : NULL;
+	w->targets = calloc(all->target_count + 1, sizeof(*w->targets));
+	w->urings = calloc(all->endpoint_count + 1, sizeof(*w->urings));
+	if (!w->targets || !w->urings)
+		return -ENOMEM;
+	for (i = index; i < all->target_count; i += all->params.writers) {
+		struct sl_target *t = &all->targets[i];
+
+		t->writer = w;
+		if (t->endpoint)
+			t->uring = &w->urings[t->endpoint->index];
+		w->targets[w->target_count++] = t;
+	}
+	w->done = sl_queue_create(2 * w->target_count + 2, true);
+	if (!w->done)
+		return -ENOMEM;
+	rc = sl_block_pool_init(&w->pool, &plan, w->target_count);
+	w->now = now_ns();
+	return rc;
+}
+
+static int
+open_log(struct sl_writers *all, char *errbuf)
+{
+	const char **names;
+	unsigned int i;
+	int rc;
+
+	if (!all->params.log_dir || all->target_count == 0)
+		return 0;
+	names = calloc(all->target_count, sizeof(*names));
+	if (!names)
+		return -ENOMEM;
+	for (i = 0; i < all->target_count; i++)
+		names[i] = all->targets[i].cfg->file_desc;
+	rc = sl_push_log_open(
+		all->params.log_dir, names, all->target_count, all->params.helper_cpus, &all->log, errbuf);
+	free(names);
+	return rc;
+}
+
+int
+sl_writers_create_for(const struct sl_writers_params *params, const struct sl_target_config *const *targets,
+	unsigned int count, struct sl_writers **writers, char *errbuf)
+{
+	struct sl_writers *all = calloc(1, sizeof(*all));
+	unsigned int i;
+	int rc = -ENOMEM;
+
+	*writers = NULL;
+	errbuf[0] = '\0';
+	if (!all)
+		goto err;
+	all->params = *params;
+	all->state_lock = -1;
+	all->checkpoint_ns = SL_CHECKPOINT_NS;
+	all->checkpoint_bytes = SL_CHECKPOINT_BYTES;
+	all->targets = aligned_alloc(64, (sizeof(*all->targets) * (count + 1) + 63) / 64 * 64);
+	all->writers = calloc(params->writers, sizeof(*all->writers));
+	all->endpoints = calloc(count + 1, sizeof(*all->endpoints));
+	if (!all->targets || !all->writers || !all->endpoints)
+		goto err;
+	memset(all->targets, 0, sizeof(*all->targets) * (count + 1));
+	rc = sl_crash_setup();
+	if (rc < 0) {
+		fail_text(errbuf, "SLUICE_CRASH or SLUICE_CRASH_LIST: %s", strerror(-rc));
+		goto err;
+	}
+	if (params->sink == SL_SINK_FILE) {
+		rc = sl_uring_probe();
+		if (rc < 0) {
+			fail_text(errbuf, "io_uring cannot be used here (see sysctl kernel.io_uring_disabled): %s",
+				strerror(-rc));
+			goto err;
+		}
+	}
+	all->target_count = count;
+	for (i = 0; i < count; i++) {
+		struct sl_target *t = &all->targets[i];
+
+		t->cfg = targets[i];
+		t->index = i;
+		t->writers = all;
+		t->consumer = &params->consumers[i];
+		rc = init_target(t, errbuf);
+		if (rc < 0)
+			goto err;
+	}
+	for (i = 0; i < params->writers; i++) {
+		rc = init_writer(all, &all->writers[i], i);
+		if (rc < 0)
+			goto err;
+	}
+	rc = open_log(all, errbuf);
+	if (rc < 0)
+		goto err;
+	if (params->state_dir && params->sink == SL_SINK_FILE) {
+		rc = sl_resume_open(all, errbuf);
+		if (rc < 0)
+			goto err;
+	}
+	for (i = 0; i < all->endpoint_count; i++) {
+		rc = sl_endpoint_start(&all->endpoints[i], all, count + 1);
+		if (rc < 0)
+			goto err;
+	}
+	*writers = all;
+	return 0;
+err:
+	if (!errbuf[0])
+		fail_text(errbuf, "writers: %s", strerror(-rc));
+	sl_writers_destroy(all);
+	return rc;
+}
+
+int
+sl_writers_create(const struct sl_writers_params *params, struct sl_writers **writers, char *errbuf)
+{
+	size_t n = sl_config_targets(params->config), i;
+	const struct sl_target_config **targets = calloc(n + 1, sizeof(*targets));
+	int rc;
+
+	if (!targets) {
+		fail_text(errbuf, "writers: %s", strerror(ENOMEM));
+		return -ENOMEM;
+	}
+	for (i = 0; i < n; i++)
+		targets[i] = sl_config_target(params->config, i);
+	rc = sl_writers_create_for(params, targets, (unsigned int)n, writers, errbuf);
+	free(targets);
+	return rc;
+}
+
+void
+sl_writers_set_checkpoints(struct sl_writers *writers, uint64_t ns, uint64_t bytes)
+{
+	writers->checkpoint_ns = ns;
+	writers->checkpoint_bytes = bytes;
+}
+
+int
+sl_writers_start(struct sl_writers *writers, const struct sl_position *first, char *errbuf)
+{
+	unsigned int i;
+
+	errbuf[0] = '\0';
+	for (i = 0; i < writers->target_count; i++) {
+		struct sl_target *t = &writers->targets[i];
+
+		sl_resume_start(t, &first[i]);
+		t->ckpt_at = t->status_at = now_ns();
+		t->ckpt_mark = t->next;
+		t->consumer->next = t->next;
+		sl_consumer_set(t->consumer, SL_CONSUMER_READY);
+	}
+	return 0;
+}
+
+void
+sl_writers_attach(struct sl_writers *writers, struct sl_pipeline *pipeline)
+{
+	writers->pipeline = pipeline;
+}
+
+/* ---------------------------------------------------------------- the stage */
+
+static bool
+serve_dispatch(struct sl_writer *w)
+{
+	struct sl_dispatch *d = sl_pipeline_peek(w->writers->pipeline, w->index);
+	unsigned int i;
+
+	if (!d)
+		return false;
+	if (w->dispatch != d->number + 1) {
+		w->dispatch = d->number + 1;
+		w->remaining = w->target_count;
+		for (i = 0; i < w->target_count; i++)
+			w->targets[i]->passed = 0;
+	}
+	for (i = 0; i < w->target_count; i++) {
+		struct sl_target *t = w->targets[i];
+		uint32_t k = t->k;
+		uint64_t seq = t->seq;
+
+		if (t->passed)
+			continue;
+		if (sl_target_take(t, d)) {
+			t->passed = 1;
+			w->remaining--;
+			w->busy = true;
+		} else if (t->k != k || t->seq != seq) {
+			w->busy = true;
+		}
+	}
+	if (w->remaining)
+		return false;
+	sl_pipeline_pass(w->writers->pipeline, w->index);
+	return true;
+}
+
+static bool
+reap(struct sl_writer *w)
+{
+	bool in_flight = false;
+	unsigned int i;
+	void *obj;
+
+	for (i = 0; i < w->writers->endpoint_count; i++) {
+		sl_uring_reap(w, &w->urings[i]);
+		in_flight |= w->urings[i].in_flight != 0;
+	}
+	while (rte_ring_dequeue(w->done, &obj) == 0) {
+		struct sl_job *job = obj;
+
+		sl_target_job_done(job->target, job);
+		w->busy = true;
+	}
+	return in_flight;
+}
+
+#define DISPATCHES_A_POLL 8
+
+static enum sl_poll_result
+writer_poll(void *ctx)
+{
+	struct sl_writer *w = ctx;
+	bool waiting;
+	unsigned int i;
+
+	w->now = now_ns();
+	w->busy = false;
+	waiting = reap(w);
+	if (w->now >= w->housekeeping_at) {
+		w->housekeeping_at = w->now + HOUSEKEEPING_NS;
+		for (i = 0; i < w->target_count; i++)
+			sl_target_tick(w->targets[i]);
+	}
+	for (i = 0; i < DISPATCHES_A_POLL && serve_dispatch(w); i++)
+		;
+	for (i = 0; i < w->writers->endpoint_count; i++) {
+		sl_uring_submit(w, &w->urings[i]);
+		waiting |= w->urings[i].in_flight != 0;
+	}
+	if (w->busy)
+		return SL_POLL_BUSY;
+	/* nobody rings when a pause before a retry is over */
+	for (i = 0; i < w->target_count && !waiting; i++)
+		waiting = w->targets[i]->failing && !sl_target_is_done(w->targets[i]);
+	return waiting ? SL_POLL_WAITING : SL_POLL_IDLE;
+}
+
+struct sl_stage
+sl_writers_stage(struct sl_writers *writers, unsigned int w)
+{
+	return (struct sl_stage){.name = "writer", .poll = writer_poll, .ctx = &writers->writers[w]};
+}
+
+/* ---------------------------------------------------------------- any thread */
+
+void
+sl_writers_target_stats(const struct sl_writers *writers, unsigned int t, struct sl_target_stats *stats)
+{
+	const struct sl_target_counters *c = &writers->targets[t].stats;
+	uint32_t seq;
+
+	stats->packets = atomic_load_explicit(&c->packets, memory_order_relaxed);
+	stats->bytes = atomic_load_explicit(&c->bytes, memory_order_relaxed);
+	stats->published_packets = atomic_load_explicit(&c->published_packets, memory_order_relaxed);
+	stats->published_bytes = atomic_load_explicit(&c->published_bytes, memory_order_relaxed);
+	stats->files = atomic_load_explicit(&c->files, memory_order_relaxed);
+	stats->renamed = atomic_load_explicit(&c->renamed, memory_order_relaxed);
+	stats->late = atomic_load_explicit(&c->late, memory_order_relaxed);
+	stats->crc = atomic_load_explicit(&c->crc, memory_order_relaxed);
+	stats->failing = atomic_load_explicit(&c->failing, memory_order_relaxed);
+	stats->gave_up = atomic_load_explicit(&c->gave_up, memory_order_relaxed);
+	stats->error = atomic_load_explicit(&c->error, memory_order_relaxed);
+	stats->first_unpublished_ts = atomic_load_explicit(&c->first_unpublished_ts, memory_order_relaxed);
+	do {
+		seq = atomic_load_explicit(&c->text_seq, memory_order_acquire);
+		memcpy(stats->error_path, c->error_path, sizeof(stats->error_path));
+		memcpy(stats->example_renamed, c->example_renamed, sizeof(stats->example_renamed));
+		atomic_thread_fence(memory_order_acquire);
+	} while ((seq & 1) || seq != atomic_load_explicit(&c->text_seq, memory_order_relaxed));
+}
+
+bool
+sl_writers_done(const struct sl_writers *writers)
+{
+	unsigned int i;
+
+	for (i = 0; i < writers->target_count; i++)
+		if (!sl_target_is_done(&writers->targets[i]))
+			return false;
+	return true;
+}
+
+void
+sl_writers_stop(struct sl_writers *writers)
+{
+	uint64_t timeout = writers->params.stop_timeout ? writers->params.stop_timeout : STOP_TIMEOUT_DEFAULT;
+	unsigned int i;
+
+	atomic_store_explicit(&writers->stop_deadline, now_ns() + timeout, memory_order_relaxed);
+	atomic_store_explicit(&writers->stopping, true, memory_order_release);
+	for (i = 0; i < writers->params.writers; i++)
+		if (writers->writers[i].lcore)
+			sl_bell_ring(&writers->writers[i].lcore->bell);
+}
+
+/* ---------------------------------------------------------------- the end */
+
+static void
+free_target(struct sl_target *t)
+{
+	unsigned int i;
+
+	for (i = 0; t->files && i < SL_TARGET_FILES; i++)
+		if (t->files[i].fd >= 0)
+			close(t->files[i].fd);
+	free(t->files);
+	free(t->ckpt_page);
+}
+
+void
+sl_writers_destroy(struct sl_writers *writers)
+{
+	uint64_t deadline;
+	bool hung = false;
+	unsigned int i;
+
+	if (!writers)
+		return;
+	deadline = now_ns() + (writers->params.stop_timeout ? writers->params.stop_timeout : STOP_TIMEOUT_DEFAULT);
+	for (i = 0; i < writers->endpoint_count; i++)
+		if (sl_endpoint_stop(&writers->endpoints[i], deadline) < 0) {
+			WLOG(WARNING, "%s: a system call hangs; left behind\n", writers->endpoints[i].key);
+			hung = true;
+		}
+	sl_push_log_close(writers->log);
+	/* a thread that hangs still uses what would be freed; the process ends soon */
+	if (hung)
+		return;
+	for (i = 0; writers->writers && i < writers->params.writers; i++) {
+		struct sl_writer *w = &writers->writers[i];
+		unsigned int e;
+
+		for (e = 0; w->urings && e < writers->endpoint_count; e++)
+			sl_uring_free(&w->urings[e]);
+		sl_block_pool_free(&w->pool);
+		free(w->urings);
+		free(w->targets);
+		free(w->done);
+	}
+	for (i = 0; i < writers->target_count; i++)
+		free_target(&writers->targets[i]);
+	sl_resume_close(writers);
+	free(writers->endpoints);
+	free(writers->writers);
+	free(writers->targets);
+	free(writers);
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+
+/**
+ * @file
+ * Jobs that make a working file and allocate its space. Helper thread.
+ */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/stat.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "mount.h"
+#include "name.h"
+#include "ops.h"
+#include "target.h"
+
+#define STEP_MIN (UINT64_C(1) << 20)
+#define STEP_FIRST (UINT64_C(8) << 20)
+#define STEP_MAX (UINT64_C(256) << 20)
+#define TRIES_MAX 100000u
+
+int
+sl_job_fail(struct sl_job *job, int error, const char *what, const char *path)
+{
+	job->result = error;
+	job->what = what;
+	snprintf(job->path, sizeof(job->path), "%s", path);
+	return error;
+}
+
+int
+sl_job_check_mount(struct sl_job *job)
+{
+	const char *point = job->target->mount;
+
+	if (point[0] && !sl_mount_is_mounted(point))
+		return sl_job_fail(job, -ENODEV, "mount point", point);
+	return 0;
+}
+
+/* Does the file system take direct I/O at our alignment? */
+static bool
+direct_fits(int fd)
+{
+#ifdef STATX_DIOALIGN
+	struct statx stx = {0};
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 && (stx.stx_mask & STATX_DIOALIGN))
+		return stx.stx_dio_offset_align && stx.stx_dio_offset_align <= SL_BLOCK_ALIGN &&
+		       stx.stx_dio_mem_align <= SL_BLOCK_ALIGN;
+#else
+	(void)fd;
+#endif
+	return true;
+}
+
+static void
+set_direct(struct sl_file *f)
+{
+	struct sl_endpoint *e = f->target->endpoint;
+	int flags = fcntl(f->fd, F_GETFL);
+
+	f->direct = false;
+	if (atomic_load(&e->buffered) || flags < 0)
+		return;
+	/* by fcntl: an open() that refuses O_DIRECT may leave the new file behind */
+	if (direct_fits(f->fd) && fcntl(f->fd, F_SETFL, flags | O_DIRECT) == 0) {
+		f->direct = true;
+		return;
+	}
+	if (!atomic_exchange(&e->buffered, true))
+		WLOG(NOTICE, "%s: the file system refuses direct I/O; using buffered I/O\n", e->key);
+}
+
+/* Allocate up to `want`, at least `need`, bytes; the size is set, or writes would go through kernel workers. */
+static int
+allocate(struct sl_job *job, uint64_t need, uint64_t want)
+{
+	struct sl_file *f = job->file;
+	struct sl_target *t = job->target;
+	struct statvfs vfs;
+	char dir[SL_PATH_MAX];
+
+	sl_op_dirname(f->pending, dir, sizeof(dir));
+	if (t->min_free) {
+		uint64_t avail, more = want - f->allocated;
+
+		if (sl_ops.statvfs(dir, &vfs) < 0)
+			return sl_job_fail(job, -errno, "statvfs", dir);
+		avail = (uint64_t)vfs.f_bavail * vfs.f_frsize;
+		if (avail < t->min_free + (need - f->allocated))
+			return sl_job_fail(job, -ENOSPC, "MinFree of", dir);
+		if (more > avail - t->min_free)
+			want = f->allocated + (avail - t->min_free) / SL_BLOCK_ALIGN * SL_BLOCK_ALIGN;
+		if (want < need)
+			want = need;
+	}
+	while (f->preallocate) {
+		int rc = job->type == SL_JOB_OPEN ? SL_OP(OPEN_FALLOCATE, fallocate(f->fd, 0, 0, (off_t)want))
+						  : SL_OP(EXTEND_FALLOCATE, fallocate(f->fd, 0, (off_t)f->allocated,
+										    (off_t)(want - f->allocated)));
+
+		if (rc == 0) {
+			f->allocated = want;
+			return 0;
+		}
+		if (errno == EINTR)
+			continue;
+		if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG) {
+			if (want == need)
+				return sl_job_fail(job, -errno, "fallocate", f->pending);
+			want = need + (want - need) / 4 / SL_BLOCK_ALIGN * SL_BLOCK_ALIGN;
+			continue;
+		}
+		if (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL && errno != EPERM)
+			return sl_job_fail(job, -errno, "fallocate", f->pending);
+		f->preallocate = false;
+	}
+	return 0;
+}
+
+static uint64_t
+capped(const struct sl_file *f, uint64_t want, uint64_t need)
+{
+	uint64_t cap = sl_file_config(f)->split_byte;
+
+	if (cap) {
+		cap = (cap + SL_BLOCK_ALIGN - 1) / SL_BLOCK_ALIGN * SL_BLOCK_ALIGN;
+		if (want > cap)
+			want = cap;
+	}
+	return want < need ? need : want;
+}
+
+static int
+create(struct sl_job *job)
+{
+	struct sl_file *f = job->file;
+	struct sl_target *t = job->target;
+	const struct sl_target_config *cfg = sl_file_config(f);
+	uint64_t start = cfg->split_time ? f->begin : f->first_ts;
+	char dir[SL_PATH_MAX];
+	struct stat st;
+	unsigned int i;
+	int rc;
+
+	for (i = 0; i < TRIES_MAX; i++) {
+		rc = sl_name_pending(cfg, start, f->seq + i, f->pending);
+		if (rc < 0)
+			return sl_job_fail(job, rc, "name of a file for", cfg->path);
+		sl_op_dirname(f->pending, dir, sizeof(dir));
+		rc = sl_op_mkdirs(dir, t->endpoint->key);
+		if (rc < 0)
+			return sl_job_fail(job, rc, "mkdir", dir);
+		rc = sl_journal_open_intent(t->journal, f->pending);
+		if (rc < 0)
+			return sl_job_fail(job, rc, "journal", sl_journal_path(t->journal));
+		f->fd = SL_OP(OPEN_CREATE, open(f->pending, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644));
+		if (f->fd >= 0)
+			break;
+		/* someone's: perhaps a leftover of a push without a journal */
+		if (errno != EEXIST)
+			return sl_job_fail(job, -errno, "open", f->pending);
+	}
+	if (f->fd < 0)
+		return sl_job_fail(job, -EEXIST, "open", f->pending);
+	/* tells a later push that the file has a living owner; not every file system knows locks */
+	(void)SL_OP(OPEN_FLOCK, flock(f->fd, LOCK_EX | LOCK_NB));
+	if (sl_ops.fstat(f->fd, &st) < 0)
+		return sl_job_fail(job, -errno, "fstat", f->pending);
+	f->ino = st.st_ino;
+	f->dev = st.st_dev;
+	f->allocated = 0;
+	f->preallocate = true;
+	set_direct(f);
+	return 0;
+}
+
+void
+sl_job_open(struct sl_job *job)
+{
+	struct sl_file *f = job->file;
+	struct sl_target *t = job->target;
+
+	if (sl_job_check_mount(job) < 0)
+		return;
+	if (f->fd < 0 && create(job) < 0) {
+		if (f->fd >= 0)
+			close(f->fd);
+		f->fd = -1;
+		return;
+	}
+	if (t->step == 0)
+		t->step = STEP_FIRST;
+	(void)allocate(job, job->need, capped(f, t->step, job->need));
+}
+
+void
+sl_job_extend(struct sl_job *job)
+{
+	struct sl_file *f = job->file;
+	uint64_t step = f->allocated;
+
+	if (sl_job_check_mount(job) < 0)
+		return;
+	if (step < STEP_MIN)
+		step = STEP_MIN;
+	if (step > STEP_MAX)
+		step = STEP_MAX;
+	if (job->need > f->allocated)
+		(void)allocate(job, job->need, capped(f, f->allocated + step, job->need));
+}

@@ -1,0 +1,485 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+
+/**
+ * @file
+ * The life of a target on its lcore: jobs for the helper in order, failing and recovering, checkpoints, the end.
+ */
+
+#include "target.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+struct sl_mark
+sl_target_mark(const struct sl_target *t, uint32_t k)
+{
+	struct sl_mark m = {
+		.capture = t->capture,
+		.position = t->next,
+		.window = t->window,
+		.emitted = t->emitted,
+		.seq = t->seq,
+		.part_begin = t->part_begin,
+		.part = t->part,
+	};
+
+	if (t->in_chunk) {
+		m.position.packet = k > t->replay ? k : t->replay;
+		m.window = t->chunk_window;
+	}
+	if (t->rolled)
+		m.position = t->roll_position;
+	return m;
+}
+
+void
+sl_target_set_mark(struct sl_target *t, const struct sl_mark *mark)
+{
+	t->capture = mark->capture;
+	t->next = mark->position;
+	t->window = mark->window;
+	t->emitted = mark->emitted;
+	t->seq = mark->seq;
+	t->part_begin = mark->part_begin;
+	t->part = mark->part;
+}
+
+static void __attribute__((format(printf, 2, 3))) say(struct sl_target *t, const char *fmt, ...)
+{
+	char line[SL_PATH_MAX + 512];
+	va_list ap;
+
+	if (!t->writers->log)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	sl_push_log_line(t->writers->log, t->index, "%s", line);
+}
+
+/* ---------------------------------------------------------------- texts for other threads */
+
+static void
+set_text(struct sl_target *t, char *to, const char *from)
+{
+	uint32_t seq = atomic_load_explicit(&t->stats.text_seq, memory_order_relaxed);
+
+	atomic_store_explicit(&t->stats.text_seq, seq + 1, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+	snprintf(to, SL_PATH_MAX, "%s", from);
+	atomic_store_explicit(&t->stats.text_seq, seq + 2, memory_order_release);
+}
+
+static void
+update_unpublished(struct sl_target *t)
+{
+	const struct sl_file *f = t->closing;
+	uint64_t ts = 0;
+
+	while (f && f->packets == 0)
+		f = f->next;
+	if (!f && t->cur && t->cur->packets)
+		f = t->cur;
+	if (f)
+		ts = f->first_ts;
+	else if (t->cur)
+		ts = t->cur->first_ts; /* begun for a packet that it could not take yet */
+	atomic_store_explicit(&t->stats.first_unpublished_ts, ts, memory_order_relaxed);
+}
+
+/* ---------------------------------------------------------------- failing */
+
+static void
+go_away(struct sl_target *t)
+{
+	enum sl_consumer_state state = sl_consumer_state(t->consumer);
+
+	if (t->ended || state == SL_CONSUMER_AWAY || state == SL_CONSUMER_DONE)
+		return;
+	if (t->in_chunk) {
+		if (t->k > t->next.packet)
+			t->next.packet = t->k;
+		t->window = t->chunk_window;
+		t->in_chunk = false;
+	}
+	t->consumer->next = t->next;
+	sl_consumer_set(t->consumer, SL_CONSUMER_AWAY);
+}
+
+static void
+finish(struct sl_target *t)
+{
+	t->ended = true;
+	update_unpublished(t);
+	sl_consumer_set(t->consumer, SL_CONSUMER_DONE);
+}
+
+void
+sl_target_fail(struct sl_target *t, int error, const char *what, const char *path)
+{
+	uint64_t now = t->writer->now;
+
+	t->epoch++;
+	if (!t->failing) {
+		t->failing = true;
+		t->failing_since = now;
+		/* one that fails again soon after it has worked keeps its growing pauses */
+		if (t->pause == 0 || now - t->healthy_since > SL_RETRY_MAX_NS)
+			t->pause = SL_RETRY_MIN_NS;
+	} else {
+		t->pause = t->pause * 2 > SL_RETRY_MAX_NS ? SL_RETRY_MAX_NS : t->pause * 2;
+	}
+	t->retry_at = now + t->pause;
+	set_text(t, t->stats.error_path, path);
+	atomic_store_explicit(&t->stats.error, error, memory_order_relaxed);
+	atomic_store_explicit(&t->stats.failing, true, memory_order_relaxed);
+	if (error != t->said_errno) {
+		t->said_errno = error;
+		WLOG(ERR, "target \"%s\": %s %s: %s; its data is kept, and it will be tried again\n", t->cfg->desc,
+			what, path, error == ENODEV ? "not mounted" : strerror(error));
+		say(t, "failing: %s %s: %s (errno %d)", what, path, error == ENODEV ? "not mounted" : strerror(error),
+			error);
+	}
+	go_away(t);
+	update_unpublished(t);
+}
+
+static void
+recover(struct sl_target *t)
+{
+	t->failing = false;
+	t->healthy_since = t->writer->now;
+	atomic_store_explicit(&t->stats.failing, false, memory_order_relaxed);
+	if (t->said_errno) {
+		uint64_t ms = (t->writer->now - t->failing_since) / 1000000;
+
+		WLOG(NOTICE, "target \"%s\": works again after %" PRIu64 ".%03" PRIu64 " s\n", t->cfg->desc, ms / 1000,
+			ms % 1000);
+		say(t, "works again after %" PRIu64 ".%03" PRIu64 " s", ms / 1000, ms % 1000);
+	}
+	t->said_errno = 0;
+	if (!t->ended && sl_consumer_state(t->consumer) == SL_CONSUMER_AWAY) {
+		t->consumer->next = t->next;
+		sl_consumer_set(t->consumer, SL_CONSUMER_READY);
+	}
+}
+
+void
+sl_target_worked(struct sl_target *t, uint32_t epoch)
+{
+	if (t->failing && epoch == t->epoch && !sl_target_is_done(t))
+		recover(t);
+}
+
+static void
+give_up(struct sl_target *t)
+{
+	atomic_store_explicit(&t->stats.gave_up, true, memory_order_relaxed);
+	WLOG(ERR, "target \"%s\": given up: %s: %s\n", t->cfg->desc, t->stats.error_path,
+		strerror(atomic_load_explicit(&t->stats.error, memory_order_relaxed)));
+	say(t, "given up");
+	finish(t);
+}
+
+/* ---------------------------------------------------------------- jobs */
+
+static void
+post(struct sl_target *t, struct sl_job *job, enum sl_job_type type, struct sl_file *f, uint64_t need)
+{
+	job->type = type;
+	job->target = t;
+	job->file = f;
+	job->epoch = t->epoch;
+	job->retry = t->failing;
+	job->need = need;
+	job->result = 0;
+	job->what = "";
+	job->busy = true;
+	sl_endpoint_post(t->endpoint, job, job == &t->urgent);
+}
+
+static uint64_t
+bytes_needed(const struct sl_file *f)
+{
+	uint64_t end = (f->size + SL_BLOCK_ALIGN - 1) & ~(uint64_t)(SL_BLOCK_ALIGN - 1);
+
+	return end;
+}
+
+static void
+count_published(struct sl_target *t, const struct sl_file *f, uint32_t copy)
+{
+	SL_COUNT(t->stats.published_packets, f->packets);
+	SL_COUNT(t->stats.published_bytes, f->size);
+	SL_COUNT(t->stats.files, 1);
+	if (copy)
+		SL_COUNT(t->stats.renamed, 1);
+}
+
+static void
+drop_head(struct sl_target *t)
+{
+	struct sl_file *f = t->closing;
+
+	t->closing = f->next;
+	if (!t->closing)
+		t->closing_tail = &t->closing;
+	t->closing_count--;
+	sl_file_release(f);
+}
+
+static void
+format_time(char *text, size_t size, uint64_t ns)
+{
+	time_t sec = (time_t)(ns / 1000000000u);
+	struct tm tm;
+
+	gmtime_r(&sec, &tm);
+	snprintf(text, size, "%04d-%02d-%02dT%02d:%02d:%02d.%09uZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
+		tm.tm_hour, tm.tm_min, tm.tm_sec, (unsigned int)(ns % 1000000000u));
+}
+
+static void
+published(struct sl_target *t)
+{
+	struct sl_file *f = t->closing;
+	char first[64] = "-", last[64] = "-";
+	uint64_t ms = (t->writer->now - f->opened_ns) / 1000000;
+
+	count_published(t, f, f->copy);
+	if (f->packets) {
+		format_time(first, sizeof(first), f->first_ts);
+		format_time(last, sizeof(last), f->last_ts);
+	}
+	say(t,
+		"published %s: packets %" PRIu64 ", bytes %" PRIu64 ", first %s, last %s, wall %" PRIu64 ".%03" PRIu64
+		" s, late %" PRIu64,
+		f->final, f->packets, f->size, first, last, ms / 1000, ms % 1000, f->late);
+	if (f->copy && !t->stats.example_renamed[0])
+		set_text(t, t->stats.example_renamed, f->final);
+	t->ckpt_at = t->writer->now;
+	t->ckpt_bytes = t->cur ? t->cur->size : 0;
+	drop_head(t);
+	update_unpublished(t);
+}
+
+void
+sl_target_job_done(struct sl_target *t, struct sl_job *job)
+{
+	struct sl_file *f = job->file;
+
+	job->busy = false;
+	if (job->result < 0) {
+		if (!sl_target_is_done(t))
+			sl_target_fail(t, -job->result, job->what, job->path);
+		return;
+	}
+	switch (job->type) {
+	case SL_JOB_OPEN:
+		f->open = true;
+		if (!f->announced)
+			say(t, "open %s", f->pending);
+		f->announced = true;
+		break;
+	case SL_JOB_EXTEND:
+		f->want_extend = false;
+		break;
+	case SL_JOB_PUBLISH:
+		published(t);
+		f = NULL;
+		break;
+	case SL_JOB_CHECKPOINT:
+		t->ckpt_wanted = false;
+		t->ckpt_final = false;
+		t->ckpt_at = t->writer->now;
+		t->ckpt_mark = t->ckpt.mark.position;
+		break;
+	}
+	sl_target_worked(t, job->epoch);
+	if (f)
+		sl_file_kick(f);
+	sl_target_pump(t);
+}
+
+static void
+pump_null(struct sl_target *t)
+{
+	while (t->closing) {
+		count_published(t, t->closing, 0);
+		drop_head(t);
+	}
+	if (t->ended && !t->cur && !sl_target_is_done(t))
+		finish(t);
+}
+
+static void
+pump_urgent(struct sl_target *t)
+{
+	struct sl_file *f = t->closing;
+
+	while (f && f->open && !f->want_extend)
+		f = f->next;
+	if (!f)
+		f = t->cur;
+	if (!f)
+		return;
+	if (!f->open)
+		post(t, &t->urgent, SL_JOB_OPEN, f, bytes_needed(f));
+	else if (f->want_extend)
+		post(t, &t->urgent, SL_JOB_EXTEND, f, bytes_needed(f));
+}
+
+static void
+begin_checkpoint(struct sl_target *t)
+{
+	struct sl_file *f = t->cur;
+	struct sl_open_file *o = &t->ckpt.file;
+
+	t->ckpt_outstanding = 0;
+	if (f && !sl_file_ckpt_write(f))
+		return;
+	t->ckpt.mark = sl_target_mark(t, 0);
+	o->present = f != NULL;
+	if (f) {
+		snprintf(o->pending, sizeof(o->pending), "%s", f->pending);
+		o->ino = f->ino;
+		o->dev = f->dev;
+		o->size = f->size;
+		o->seq = f->seq;
+		o->begin = f->begin;
+		o->end = f->end;
+		o->part = f->part;
+		o->link_type = f->link_type;
+		o->snap_len = f->snap_len;
+		o->first_ts = f->first_ts;
+		o->last_ts = f->last_ts;
+		o->packets = f->packets;
+		o->late = f->late;
+		o->start = f->start;
+	}
+	t->ckpt_wanted = true;
+	t->ckpt_bytes = 0;
+}
+
+void
+sl_target_checkpoint(struct sl_target *t, bool final)
+{
+	uint64_t now = t->writer->now;
+
+	if (!t->journal)
+		return;
+	if (final)
+		t->ckpt_final = true;
+	if (t->ckpt_wanted || t->chain.busy || t->closing_count || t->failing)
+		return;
+	if (!t->ckpt_final && now - t->ckpt_at < t->writers->checkpoint_ns &&
+		t->ckpt_bytes < t->writers->checkpoint_bytes)
+		return;
+	if (!t->ckpt_final && sl_position_cmp(&t->next, &t->ckpt_mark) == 0)
+		return;
+	begin_checkpoint(t);
+}
+
+static void
+pump_chain(struct sl_target *t)
+{
+	struct sl_file *f = t->closing;
+
+	if (f) {
+		if (sl_file_drained(f) && !f->want_extend)
+			post(t, &t->chain, SL_JOB_PUBLISH, f, 0);
+		return;
+	}
+	/* the last checkpoint waits until everything else is done */
+	if (t->ckpt_final && !t->ckpt_wanted)
+		begin_checkpoint(t);
+	if (t->ckpt_wanted && t->ckpt_outstanding == 0 && (!t->cur || !t->cur->ckpt_in_flight))
+		post(t, &t->chain, SL_JOB_CHECKPOINT, t->ckpt.file.present ? t->cur : NULL, 0);
+}
+
+bool
+sl_target_idle(const struct sl_target *t)
+{
+	return !t->urgent.busy && !t->chain.busy && !t->closing && !t->ckpt_final && !t->ckpt_wanted &&
+	       (!t->cur || (t->cur->in_flight == 0 && !t->cur->ckpt_in_flight && !t->cur->queue));
+}
+
+void
+sl_target_pump(struct sl_target *t)
+{
+	if (t->writers->params.sink == SL_SINK_NULL) {
+		pump_null(t);
+		return;
+	}
+	if (sl_target_held(t) || sl_target_is_done(t))
+		return;
+	if (!t->urgent.busy)
+		pump_urgent(t);
+	if (!t->chain.busy)
+		pump_chain(t);
+	if (t->ended && sl_target_idle(t))
+		finish(t);
+}
+
+/* ---------------------------------------------------------------- time */
+
+static void
+status_line(struct sl_target *t)
+{
+	uint64_t packets = atomic_load_explicit(&t->stats.packets, memory_order_relaxed);
+	uint64_t files = atomic_load_explicit(&t->stats.files, memory_order_relaxed);
+
+	if (t->writer->now - t->status_at < SL_STATUS_NS)
+		return;
+	t->status_at = t->writer->now;
+	if (packets == t->status_packets && files == t->status_files)
+		return;
+	t->status_packets = packets;
+	t->status_files = files;
+	say(t,
+		"status: packets %" PRIu64 ", bytes %" PRIu64 ", files %" PRIu64 ", late %" PRIu64 ", at chunk %" PRIu64
+		" of capture %" PRIu64 "%s",
+		packets, atomic_load_explicit(&t->stats.bytes, memory_order_relaxed), files,
+		atomic_load_explicit(&t->stats.late, memory_order_relaxed), t->next.chunk, t->next.sequence,
+		t->failing ? ", failing" : "");
+}
+
+void
+sl_target_tick(struct sl_target *t)
+{
+	const struct sl_writers_params *p = &t->writers->params;
+	uint64_t now = t->writer->now;
+	struct sl_file *f;
+
+	if (sl_target_is_done(t))
+		return;
+	status_line(t);
+	update_unpublished(t);
+	if (!t->failing) {
+		if (!t->in_chunk && !t->ended)
+			sl_target_checkpoint(t, false);
+		return;
+	}
+	if ((p->once && now - t->failing_since > p->retry_for) ||
+		(atomic_load_explicit(&t->writers->stopping, memory_order_acquire) &&
+			now > atomic_load_explicit(&t->writers->stop_deadline, memory_order_relaxed))) {
+		give_up(t);
+		return;
+	}
+	if (now < t->retry_at)
+		return;
+	for (f = t->closing; f; f = f->next)
+		sl_file_kick(f);
+	if (t->cur)
+		sl_file_kick(t->cur);
+	sl_target_pump(t);
+	/* nothing is left that could show whether it works again: take packets and see */
+	if (t->failing && !t->urgent.busy && !t->chain.busy && !t->closing && (!t->cur || t->cur->in_flight == 0))
+		recover(t);
+}

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+#ifndef SL_WRITER_TARGET_H
+#define SL_WRITER_TARGET_H
+
+/**
+ * @file
+ * What the parts of this library share: a target, its files, the jobs that it gives to a helper thread.
+ *
+ * Ownership: everything here belongs to the writer's lcore, except that while a job is under way the helper thread owns
+ * the fields of struct sl_file and struct sl_target marked "helper".
+ */
+
+#include <limits.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <liburing.h>
+#include <rte_log.h>
+#include <rte_ring.h>
+
+#include "block.h"
+#include "journal.h"
+#include "push_log.h"
+#include "sl_writer.h"
+#include "window.h"
+
+extern int sl_writer_logtype;
+#define WLOG(level, ...) rte_log(RTE_LOG_##level, (uint32_t)sl_writer_logtype, "WRITER: " __VA_ARGS__)
+
+#define SL_TARGET_FILES 8u          /* the open file and those being published */
+#define SL_URING_DEPTH 128u         /* writes in flight on one (writer, mount) */
+#define SL_EMPTY_FILES_MAX 1440u    /* EmptyFiles: windows of one jump that get a file, a day of minutes */
+#define SL_CHECKPOINT_NS (10u * UINT64_C(1000000000))
+#define SL_CHECKPOINT_BYTES (UINT64_C(64) << 20)
+#define SL_STATUS_NS (15u * UINT64_C(1000000000))
+#define SL_RETRY_MIN_NS UINT64_C(100000000)
+#define SL_RETRY_MAX_NS UINT64_C(10000000000)
+
+#define SL_PCAP_HEADER 24u
+
+struct sl_target;
+struct sl_writer;
+struct sl_writers;
+
+enum sl_job_type {
+	SL_JOB_OPEN,       /**< make the working file */
+	SL_JOB_EXTEND,     /**< allocate ahead */
+	SL_JOB_PUBLISH,    /**< make durable and link */
+	SL_JOB_CHECKPOINT, /**< fsync and journal the position */
+};
+
+/** Work for a helper thread; at most one of each kind of chain is under way for a target. */
+struct sl_job {
+	enum sl_job_type type;
+	struct sl_target *target;
+	struct sl_file *file; /**< NULL: a checkpoint without a file */
+	uint32_t epoch;
+	bool busy;
+	bool retry;           /**< the target was failing when this was posted */
+	uint64_t need;        /**< OPEN, EXTEND: bytes that the file must be able to hold */
+	int result;           /**< 0 or -errno */
+	const char *what;     /**< operation that failed: "open", "fsync", ... */
+	char path[SL_PATH_MAX]; /**< what it failed on */
+};
+
+/** A file of a target, from its first packet until it has its final name. */
+struct sl_file {
+	struct sl_target *target;
+	struct sl_file *next; /**< list of closing files, or of free ones */
+	uint64_t seq;
+	uint64_t begin, end;  /**< window; both 0 without a time split */
+	uint32_t part;
+	uint32_t link_type, snap_len;
+	uint64_t first_ts, last_ts;
+	uint64_t packets, late;
+	uint64_t size;         /**< bytes appended so far, header included */
+	uint64_t opened_ns;    /**< CLOCK_MONOTONIC */
+	struct sl_mark start;  /**< where to replay from if the working file is lost */
+	struct sl_mark after;  /**< position after it, once closed */
+	struct sl_target_config *old_config; /**< its definition if that is not the target's any more */
+
+	struct sl_block *cur;  /**< being filled */
+	uint64_t cur_offset;   /**< file offset of the next new block */
+	struct sl_block *queue, **queue_tail; /**< full, not yet submitted; ascending offsets */
+	uint32_t in_flight;
+	bool closed;           /**< nothing more is appended */
+	bool open;             /**< OPEN has succeeded */
+	bool want_extend;
+	bool announced;        /**< the log has its opening line */
+
+	bool ckpt_in_flight;   /**< the partial block is being written for a checkpoint */
+	uint64_t ckpt_block;   /**< its offset */
+
+	/* helper */
+	int fd;                /**< -1: not open */
+	bool direct;
+	bool preallocate;      /**< fallocate works here */
+	uint64_t allocated;
+	uint64_t ino, dev;
+	uint32_t copy;         /**< the name was taken: _1, _2 ... */
+	bool named, renamed;   /**< it has its final name; by rename, not by link */
+	char pending[SL_PATH_MAX];
+	char final[SL_PATH_MAX];
+};
+
+/** A mounted file system that targets write to, with the thread that makes its metadata calls. */
+struct sl_endpoint {
+	unsigned int index;
+	char key[SL_PATH_MAX];      /**< mount point */
+	_Atomic bool buffered;      /**< it refuses O_DIRECT */
+	struct sl_writers *writers;
+	struct rte_ring *urgent;    /**< OPEN and EXTEND: packets wait for them */
+	struct rte_ring *normal;
+	sem_t work;
+	_Atomic bool quit;
+	bool started;
+	pthread_t thread;
+};
+
+/** One (writer, mount): writes in flight. */
+struct sl_uring {
+	struct io_uring ring;
+	bool up, failed;
+	uint32_t in_flight;
+	uint32_t unsubmitted;
+};
+
+/** Counters that any thread may read. */
+#define SL_COUNT(counter, n)                                                                                           \
+	atomic_store_explicit(&(counter), atomic_load_explicit(&(counter), memory_order_relaxed) + (n),                \
+		memory_order_relaxed)
+struct sl_target_counters {
+	_Atomic uint64_t packets, bytes, published_packets, published_bytes, files, renamed, late, first_unpublished_ts;
+	_Atomic uint32_t crc;
+	_Atomic int error;
+	_Atomic bool failing, gave_up;
+	_Atomic uint32_t text_seq; /**< odd while the texts change */
+	char error_path[SL_PATH_MAX];
+	char example_renamed[SL_PATH_MAX];
+};
+
+struct sl_target {
+	const struct sl_target_config *cfg;
+	unsigned int index;
+	struct sl_writers *writers;
+	struct sl_writer *writer;
+	struct sl_consumer *consumer;
+	struct sl_endpoint *endpoint;
+	struct sl_uring *uring;
+	char mount[SL_PATH_MAX];   /**< mount point that must be mounted, "" for none */
+	uint64_t min_free;
+	bool remote;
+
+	/* the stream */
+	struct sl_position next;
+	const struct sl_stream *stream;
+	struct sl_uuid capture;     /**< of next */
+	struct sl_window window;
+	struct sl_window chunk_window; /**< window at the start of the chunk of next */
+	uint64_t passed;            /**< number + 1 of the newest dispatch it is through with */
+	bool in_chunk, fed;
+	bool rolled;                /**< next lies in a capture of which nothing has come yet ... */
+	struct sl_position roll_position; /**< ... so the journal stays at the end of this one */
+	uint32_t k, li;             /**< next packet, next entry of the verdict's list */
+	uint32_t replay;            /**< packets below are already taken: only the clock looks at them */
+	uint32_t span_end;          /**< packets up to here lie in one window */
+	struct sl_window span_window; /**< the window state there */
+	bool ended;                 /**< took END */
+
+	/* files */
+	struct sl_file *cur;
+	struct sl_file *closing, **closing_tail;
+	unsigned int closing_count;
+	struct sl_file *free_files;
+	struct sl_file *files;
+	uint32_t blocks_used;
+	uint64_t emitted;           /**< begin of the newest window that has a closed file */
+	bool said_jump;             /**< EmptyFiles: a jump was too far */
+	uint64_t seq;
+	uint64_t part_begin;
+	uint32_t part;
+	uint64_t step;              /**< helper: bytes to allocate ahead for the next file */
+	char last_base[SL_PATH_MAX]; /**< helper: newest final name without a copy number, and its copy number */
+	uint32_t last_copy;
+
+	struct sl_job urgent, chain;
+
+	/* journal */
+	struct sl_journal *journal; /**< helper; NULL: none */
+	bool ckpt_wanted, ckpt_final;
+	struct sl_checkpoint ckpt;  /**< helper: what is being written */
+	struct sl_position ckpt_mark; /**< position of the newest one */
+	uint64_t ckpt_at, ckpt_bytes; /**< time of the newest, bytes since */
+	uint32_t ckpt_outstanding;  /**< writes that it waits for */
+	uint8_t *ckpt_page;         /**< SL_BLOCK_ALIGN bytes: copy of the partial page */
+	struct iovec ckpt_iov[2];
+	uint32_t ckpt_len, ckpt_whole;
+
+	/* failing */
+	bool failing;
+	uint32_t epoch;
+	uint64_t failing_since, retry_at, pause, healthy_since;
+	int said_errno;
+
+	uint32_t crc;
+	uint64_t status_at, status_packets, status_files;
+	struct sl_target_counters stats;
+};
+
+struct sl_writer {
+	struct sl_writers *writers;
+	unsigned int index;
+	struct sl_lcore *lcore;
+	struct sl_block_pool pool;
+	struct sl_target **targets;
+	unsigned int target_count;
+	struct sl_uring *urings;   /**< one an endpoint */
+	struct rte_ring *done;     /**< completed jobs */
+	uint64_t now;              /**< CLOCK_MONOTONIC ns, read once a poll */
+	uint64_t housekeeping_at;
+	uint64_t dispatch;         /**< number + 1 of the dispatch under way */
+	unsigned int remaining;    /**< targets not through with it */
+	bool busy;                 /**< this poll did something */
+};
+
+struct sl_writers {
+	struct sl_writers_params params;
+	struct sl_pipeline *pipeline;
+	struct sl_target *targets;
+	unsigned int target_count;
+	struct sl_writer *writers;
+	struct sl_endpoint *endpoints;
+	unsigned int endpoint_count;
+	struct sl_push_log *log;
+	int state_lock;
+	uint64_t checkpoint_ns, checkpoint_bytes;
+	_Atomic bool stopping;
+	_Atomic uint64_t stop_deadline;
+};
+
+/* ---- split.c */
+
+/** Take a dispatch. @return true: the target is through with it; false: it must be offered again */
+bool sl_target_take(struct sl_target *t, const struct sl_dispatch *d);
+
+/* ---- file.c */
+
+/** Begin a file at packet k of the chunk under way. @return NULL: too many files are closing */
+struct sl_file *sl_file_begin(struct sl_target *t, const struct sl_mark *start, const struct sl_window *window,
+	uint64_t first_ts);
+/** Is there room for one more closing file? */
+static inline bool
+sl_file_can_close(const struct sl_target *t)
+{
+	return t->closing_count < SL_TARGET_FILES - 1;
+}
+/** Close the current file. The caller has seen that closing_count is below SL_TARGET_FILES - 1. */
+void sl_file_close(struct sl_target *t, const struct sl_mark *after);
+/** Bytes that can be appended now. */
+size_t sl_file_capacity(const struct sl_file *f);
+/** Append; len is at most sl_file_capacity(). */
+void sl_file_append(struct sl_file *f, const void *data, size_t len);
+/** Submit what can be submitted. */
+void sl_file_kick(struct sl_file *f);
+/** A write has completed. */
+void sl_file_written(struct sl_block *b, int result);
+/** The write of a checkpoint's partial block has completed. */
+void sl_file_ckpt_written(struct sl_file *f, int result);
+/** All its bytes are in the file system. */
+bool sl_file_drained(const struct sl_file *f);
+/** Give it back. */
+void sl_file_release(struct sl_file *f);
+/** Write the partial block for a checkpoint of the current file. @return false: not now */
+bool sl_file_ckpt_write(struct sl_file *f);
+
+/* ---- target.c */
+
+/** Give the helper what is due, publish, end: called after any change. */
+void sl_target_pump(struct sl_target *t);
+/** A job is back. */
+void sl_target_job_done(struct sl_target *t, struct sl_job *job);
+/** Something failed: report once, go AWAY, retry later. */
+void sl_target_fail(struct sl_target *t, int error, const char *what, const char *path);
+/** Something that was begun after the newest failure has worked. */
+void sl_target_worked(struct sl_target *t, uint32_t epoch);
+/** Time-driven work: retries, checkpoints, status lines. */
+void sl_target_tick(struct sl_target *t);
+/** The position of the target at packet k of the chunk under way, or at its next position. */
+struct sl_mark sl_target_mark(const struct sl_target *t, uint32_t k);
+/** Go on from a mark. */
+void sl_target_set_mark(struct sl_target *t, const struct sl_mark *mark);
+/** At a chunk boundary: is a checkpoint due? Then begin it. */
+void sl_target_checkpoint(struct sl_target *t, bool final);
+bool sl_target_idle(const struct sl_target *t);
+
+static inline bool
+sl_target_is_done(const struct sl_target *t)
+{
+	return sl_consumer_state(t->consumer) == SL_CONSUMER_DONE;
+}
+
+static inline bool
+sl_target_held(const struct sl_target *t)
+{
+	return t->failing && t->writer->now < t->retry_at;
+}
+
+/* ---- uring.c */
+
+bool sl_uring_write(struct sl_writer *w, struct sl_uring *u, int fd, const struct iovec *iov, unsigned int iovs,
+	uint64_t offset, void *data);
+void sl_uring_reap(struct sl_writer *w, struct sl_uring *u);
+void sl_uring_submit(struct sl_writer *w, struct sl_uring *u);
+void sl_uring_free(struct sl_uring *u);
+/** io_uring works here at all. @return 0 or -errno */
+int sl_uring_probe(void);
+
+/* ---- helper.c */
+
+int sl_endpoint_start(struct sl_endpoint *e, struct sl_writers *writers, unsigned int jobs);
+/** Hand a job over. Any lcore; never blocks. */
+void sl_endpoint_post(struct sl_endpoint *e, struct sl_job *job, bool urgent);
+/** End the thread. @return 0, -ETIMEDOUT: it hangs in a system call, its memory must stay */
+int sl_endpoint_stop(struct sl_endpoint *e, uint64_t deadline);
+struct rte_ring *sl_queue_create(unsigned int entries, bool multi_producer);
+
+/* ---- open.c and publish.c: run in the helper thread, fill result, what and path */
+
+void sl_job_open(struct sl_job *job);
+void sl_job_extend(struct sl_job *job);
+void sl_job_publish(struct sl_job *job);
+void sl_job_checkpoint(struct sl_job *job);
+/** Is the target's mount there? @return 0, or -ENODEV with the job's error filled in */
+int sl_job_check_mount(struct sl_job *job);
+int sl_job_fail(struct sl_job *job, int error, const char *what, const char *path);
+/** The definition under which a file is named. */
+static inline const struct sl_target_config *
+sl_file_config(const struct sl_file *f)
+{
+	return f->old_config ? f->old_config : f->target->cfg;
+}
+
+#endif

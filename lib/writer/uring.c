@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+
+/**
+ * @file
+ * Writes through io_uring: one ring for each (writer, mount), because hung operations on a shared ring stop healthy
+ * files. A ring is made by the lcore that uses it: the CPUs of its kernel workers are a property of the thread.
+ */
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+
+#include "ops.h"
+#include "target.h"
+
+/* user_data: a block, or a file with bit 0 set (the partial block of a checkpoint) */
+#define CKPT_TAG UINT64_C(1)
+
+int
+sl_uring_probe(void)
+{
+	struct io_uring ring;
+	int rc = io_uring_queue_init(4, &ring, 0);
+
+	if (rc == 0)
+		io_uring_queue_exit(&ring);
+	return rc;
+}
+
+static int
+uring_init(struct sl_writer *w, struct sl_uring *u)
+{
+	const void *cpus = w->writers->params.helper_cpus;
+	int rc;
+
+	if (u->up)
+		return 0;
+	/* Debian 12's kernel 6.1 has both; older ones get a plain ring */
+	rc = io_uring_queue_init(SL_URING_DEPTH, &u->ring, IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG);
+	if (rc == -EINVAL)
+		rc = io_uring_queue_init(SL_URING_DEPTH, &u->ring, 0);
+	if (rc < 0)
+		return rc;
+	u->up = true;
+	if (cpus) {
+		int err = io_uring_register_iowq_aff(&u->ring, sizeof(cpu_set_t), cpus);
+
+		if (err < 0)
+			WLOG(WARNING, "kernel I/O workers of %s stay on its CPU: %s\n",
+				w->lcore ? w->lcore->name : "writer", strerror(-err));
+	}
+	return 0;
+}
+
+bool
+sl_uring_write(struct sl_writer *w, struct sl_uring *u, int fd, const struct iovec *iov, unsigned int iovs,
+	uint64_t offset, void *data)
+{
+	struct io_uring_sqe *sqe;
+	int rc;
+
+	if (!u->up) {
+		rc = uring_init(w, u);
+		if (rc < 0) {
+			if (!u->failed)
+				WLOG(ERR, "io_uring: %s; will try again\n", strerror(-rc));
+			u->failed = true;
+			return false;
+		}
+	}
+	if (u->in_flight >= SL_URING_DEPTH)
+		return false;
+	sqe = io_uring_get_sqe(&u->ring);
+	if (!sqe)
+		return false;
+	if (iovs == 1)
+		io_uring_prep_write(sqe, fd, iov->iov_base, (unsigned int)iov->iov_len, offset);
+	else
+		io_uring_prep_writev(sqe, fd, iov, iovs, offset);
+	io_uring_sqe_set_data(sqe, data);
+	u->in_flight++;
+	u->unsubmitted++;
+	w->busy = true;
+	return true;
+}
+
+void
+sl_uring_submit(struct sl_writer *w, struct sl_uring *u)
+{
+	int rc;
+
+	(void)w;
+	if (u->unsubmitted == 0)
+		return;
+	sl_crash_before(SL_POINT_WRITE_SUBMIT);
+	rc = io_uring_submit(&u->ring);
+	/* -EBUSY, -EAGAIN: the next poll submits them */
+	if (rc > 0)
+		u->unsubmitted -= (uint32_t)rc > u->unsubmitted ? u->unsubmitted : (uint32_t)rc;
+	sl_crash_after(SL_POINT_WRITE_SUBMIT);
+}
+
+void
+sl_uring_reap(struct sl_writer *w, struct sl_uring *u)
+{
+	struct io_uring_cqe *cqe;
+
+	if (!u->up || u->in_flight == 0)
+		return;
+	while (io_uring_peek_cqe(&u->ring, &cqe) == 0) {
+		uint64_t data = (uint64_t)(uintptr_t)io_uring_cqe_get_data(cqe);
+		int result = cqe->res;
+
+		io_uring_cqe_seen(&u->ring, cqe);
+		u->in_flight--;
+		w->busy = true;
+		sl_crash_before(SL_POINT_WRITE_COMPLETE);
+		if (data & CKPT_TAG)
+			sl_file_ckpt_written((struct sl_file *)(uintptr_t)(data & ~CKPT_TAG), result);
+		else
+			sl_file_written((struct sl_block *)(uintptr_t)data, result);
+		sl_crash_after(SL_POINT_WRITE_COMPLETE);
+	}
+}
+
+void
+sl_uring_free(struct sl_uring *u)
+{
+	if (u->up)
+		io_uring_queue_exit(&u->ring);
+	u->up = false;
+}
