@@ -2,14 +2,429 @@
  * Copyright (c) 2026 The sluice authors
  */
 
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 
 #include "app.h"
+#include "mount.h"
+#include "number.h"
+#include "sl_config.h"
+#include "sl_filter.h"
+#include "sl_store.h"
+#include "sl_writer.h"
+
+#define LINK_TYPE_ETHERNET 1u
+#define SNAP_LEN_DEFAULT 262144u
+#define SECOND 1000000000ull
+#define NAMES_SHOWN 3u
+
+struct check {
+	const char *path;
+	const char *store;
+	bool store_given;
+	bool verbose;
+	uint64_t at; /* ns since 1970 UTC: the time that names are shown for */
+	uint32_t link_type;
+	uint32_t snap_len;
+	char link_reason[SL_STORE_ERRBUF + 256];
+	struct sl_config *config;
+	struct sl_filter_set *filters; /* only with -v */
+};
+
+static void
+usage(FILE *out)
+{
+	fprintf(out,
+		"usage: sluice check [CONFIG] [--store DIR] [--at TIME] [-v]\n"
+		"\n"
+		"Validate a push configuration without touching anything, and show each target as it is understood,\n"
+		"with the names of its next three files.\n"
+		"\n"
+		"  CONFIG       default " SL_CONFIG_DEFAULT_FMADIO ",\n"
+		"               else " SL_CONFIG_DEFAULT_ETC "\n"
+		"  --store DIR  check filters for the link type of this store's active capture\n"
+		"               (default " SL_STORE_DEFAULT " if it is there, else Ethernet)\n"
+		"  --at TIME    show the names for this time instead of now: seconds since 1970,\n"
+		"               or YYYY-MM-DDTHH:MM:SSZ\n"
+		"  -v           also show how each filter runs, and why\n"
+		"\n"
+		"Exit status: 0 no errors (there may be warnings), 2 errors, each with file:line.\n");
+}
+
+/* ---------------------------------------------------------------- arguments */
+
+static int
+parse_time(const char *text, uint64_t *ns)
+{
+	struct tm tm = {0};
+	char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+	unsigned long long sec;
+	uint64_t fraction = 0, digit = SECOND / 10;
+
+	if (end != NULL) {
+		time_t t = timegm(&tm);
+		if (t < 0)
+			return -EINVAL;
+		sec = (unsigned long long)t;
+	} else {
+		if (*text < '0' || *text > '9')
+			return -EINVAL;
+		errno = 0;
+		sec = strtoull(text, &end, 10);
+		if (errno != 0)
+			return -EINVAL;
+	}
+	if (*end == '.')
+		for (end++; *end >= '0' && *end <= '9'; end++, digit /= 10)
+			fraction += (uint64_t)(*end - '0') * digit;
+	if (*end == 'Z')
+		end++;
+	/* Times of a pcap record end in 2106. */
+	if (*end != '\0' || sec > UINT32_MAX)
+		return -EINVAL;
+	*ns = sec * SECOND + fraction;
+	return 0;
+}
+
+/* 0: go on; else the exit status plus one */
+static int
+parse_arguments(struct check *c, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{"store", required_argument, NULL, 's'},
+		{"at", required_argument, NULL, 'a'},
+		{"verbose", no_argument, NULL, 'v'},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	int opt;
+
+	optind = 1;
+	while ((opt = getopt_long(argc, argv, "vh", longs, NULL)) != -1) {
+		switch (opt) {
+		case 's':
+			c->store = optarg;
+			c->store_given = true;
+			break;
+		case 'a':
+			if (parse_time(optarg, &c->at) != 0) {
+				fprintf(stderr,
+					"sluice check: --at %s: write seconds since 1970, or YYYY-MM-DDTHH:MM:SSZ\n",
+					optarg);
+				return 1 + SL_EXIT_REFUSED;
+			}
+			break;
+		case 'v':
+			c->verbose = true;
+			break;
+		case 'h':
+			usage(stdout);
+			return 1 + SL_EXIT_OK;
+		default:
+			usage(stderr);
+			return 1 + SL_EXIT_REFUSED;
+		}
+	}
+	if (optind + 1 < argc) {
+		fprintf(stderr, "sluice check: one CONFIG at a time, not also '%s'\n", argv[optind + 1]);
+		return 1 + SL_EXIT_REFUSED;
+	}
+	c->path = optind < argc ? argv[optind] : sl_config_default_path();
+	if (c->path == NULL) {
+		fprintf(stderr, "sluice check: there is neither " SL_CONFIG_DEFAULT_FMADIO " nor " SL_CONFIG_DEFAULT_ETC
+				"; name the configuration: sluice check CONFIG\n");
+		return 1 + SL_EXIT_REFUSED;
+	}
+	return 0;
+}
+
+/* ---------------------------------------------------------------- the store's link type */
+
+/* 0, or -errno after a message: a store that was named must be readable. */
+static int
+find_link_type(struct check *c)
+{
+	struct sl_capture *capture;
+	char errbuf[SL_STORE_ERRBUF] = "";
+	const char *store = c->store_given ? c->store : SL_STORE_DEFAULT;
+	struct stat st;
+
+	c->link_type = LINK_TYPE_ETHERNET;
+	c->snap_len = SNAP_LEN_DEFAULT;
+	if (stat(store, &st) != 0) {
+		int rc = -errno;
+
+		if (c->store_given) {
+			fprintf(stderr, "sluice check: --store %s: %s\n", store, strerror(-rc));
+			return rc;
+		}
+		snprintf(c->link_reason, sizeof(c->link_reason), "there is no store %s; --store DIR names one", store);
+		return 0;
+	}
+	int rc = sl_capture_open(store, NULL, &capture, errbuf);
+	if (rc != 0) {
+		if (rc != -ENOENT && c->store_given) {
+			fprintf(stderr, "sluice check: %s\n", errbuf);
+			return rc;
+		}
+		snprintf(c->link_reason, sizeof(c->link_reason), "the store %s has no active capture", store);
+		return 0;
+	}
+	const struct sl_capture_info *info = sl_capture_info(capture);
+	c->link_type = info->link_type;
+	c->snap_len = info->snap_len;
+	snprintf(c->link_reason, sizeof(c->link_reason), "that of the capture %s in %s", info->name, store);
+	sl_capture_close(capture);
+	return 0;
+}
+
+/* ---------------------------------------------------------------- checks that need the engine */
+
+static void
+check_filters(struct check *c)
+{
+	char errbuf[SL_FILTER_ERRBUF];
+
+	for (size_t i = 0; i < sl_config_targets(c->config); i++) {
+		const struct sl_target_config *t = sl_config_target(c->config, i);
+
+		if (t->filter[0] == '\0')
+			continue;
+		errbuf[0] = '\0';
+		if (sl_filter_check(t->filter, c->link_type, c->snap_len, errbuf) != 0)
+			sl_config_add_finding(c->config, true, sl_config_field_line(c->config, i, "FilterBPF"), t->desc,
+				"FilterBPF", "\"%s\": %s", t->filter, errbuf);
+	}
+}
+
+/* The names that a target will choose, by the very function that publishes. */
+static int
+next_name(const struct check *c, const struct sl_target_config *t, unsigned int n, char *path)
+{
+	if (t->split_time == 0) {
+		/* A size split goes by its packets; these come a little more than a second apart. */
+		uint64_t start = c->at + n * (SECOND + 234567891);
+		return sl_name_final(t, start, start + SECOND, 0, 0, path);
+	}
+	bool parts = t->split_byte != 0;
+	uint64_t start = sl_window_start(t, c->at);
+	for (unsigned int window = parts ? n / 2 : n; window > 0; window--)
+		start = sl_window_end(t, start);
+	return sl_name_final(t, start, sl_window_end(t, start), parts ? n % 2 + 1 : 0, 0, path);
+}
+
+static void
+check_places(struct check *c)
+{
+	char path[SL_PATH_MAX];
+
+	for (size_t i = 0; i < sl_config_targets(c->config); i++) {
+		const struct sl_target_config *t = sl_config_target(c->config, i);
+		unsigned int line = sl_config_field_line(c->config, i, "Path");
+		struct sl_mount mount;
+		struct stat st;
+
+		for (unsigned int n = 0; n < NAMES_SHOWN; n++) {
+			int rc = next_name(c, t, n, path);
+			if (rc == 0)
+				continue;
+			sl_config_add_finding(c->config, true, line, t->desc, "Path",
+				"no file name can be made of it: %s",
+				rc == -ENAMETOOLONG ? "it is too long (255 bytes for a name, 4095 for a path)"
+						    : strerror(-rc));
+			break;
+		}
+		/* A mount point that is named but not mounted fills no disk: the target waits for it. */
+		bool waits = t->mount != NULL || (sl_mount_expected(t->path, path) == 0 && path[0] != '\0');
+		if (!waits && sl_mount_on_root_unexpectedly(t->path))
+			sl_config_add_finding(c->config, false, line, t->desc, "Path",
+				"\"%s\" lies on the root file system, and would fill it: nothing is mounted there, and "
+				"neither "
+				"/etc/fstab nor a systemd mount unit names a mount point above it; mount it, or set "
+				"Mount",
+				t->path);
+		/* stat() on a dead NFS server never returns. */
+		if (t->path[strlen(t->path) - 1] == '/' || sl_mount_find(t->path, &mount) != 0 || mount.remote)
+			continue;
+		if (stat(t->path, &st) == 0 && S_ISDIR(st.st_mode)) {
+			(void)next_name(c, t, 0, path);
+			sl_config_add_finding(c->config, false, line, t->desc, "Path",
+				"\"%s\" is a directory, but files will be made beside it (%s); write \"%s/\" to make "
+				"them in it",
+				t->path, path, t->path);
+		}
+	}
+}
+
+static int
+make_filters(struct check *c)
+{
+	size_t n = sl_config_targets(c->config);
+	const char **expressions = calloc(n + 1, sizeof(*expressions));
+	char errbuf[SL_FILTER_ERRBUF] = "";
+
+	if (expressions == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		expressions[i] = sl_config_target(c->config, i)->filter;
+	int rc = sl_filter_set_create(expressions, n, c->link_type, c->snap_len, 1, &c->filters, errbuf);
+	if (rc != 0)
+		fprintf(stderr, "sluice check: filters: %s\n", errbuf[0] != '\0' ? errbuf : strerror(-rc));
+	free(expressions);
+	return rc;
+}
+
+/* ---------------------------------------------------------------- output */
+
+static void
+show_split(const struct sl_target_config *t)
+{
+	char text[64];
+
+	printf("  split       ");
+	if (t->split_time != 0) {
+		sl_number_format_time(t->split_time, text, sizeof(text));
+		printf("a file every %s, counted from midnight 1970 %s", text, t->align_local ? "local time" : "UTC");
+	}
+	if (t->split_byte != 0) {
+		sl_number_format_bytes(t->split_byte, text, sizeof(text));
+		printf("%s %s", t->split_time != 0 ? ", in parts of at most" : "files of at most", text);
+	}
+	printf("%s\n", t->empty_files ? "; windows without packets too" : "");
+}
+
+static void
+show_mount(const struct sl_target_config *t)
+{
+	char point[SL_PATH_MAX];
+
+	if (t->mount != NULL) {
+		if (t->mount[0] == '\0')
+			return;
+		snprintf(point, sizeof(point), "%s", t->mount);
+	} else if (sl_mount_expected(t->path, point) != 0 || point[0] == '\0') {
+		return;
+	}
+	printf("  mount       %s%s; %s\n", point, t->mount != NULL ? "" : " (from fstab or a mount unit)",
+		sl_mount_is_mounted(point) ? "mounted" : "NOT MOUNTED now: the target waits until it is");
+}
+
+static void
+show_filter(const struct check *c, size_t i)
+{
+	static const char *const engines[] = {
+		[SL_FILTER_ALL] = "accepts every packet, nothing runs",
+		[SL_FILTER_NONE] = "rejects every packet, nothing runs",
+		[SL_FILTER_JIT] = "machine code",
+		[SL_FILTER_LIBPCAP] = "libpcap's interpreter",
+	};
+	const struct sl_target_config *t = sl_config_target(c->config, i);
+	struct sl_filter_info info;
+
+	printf("  filter      %s\n", t->filter[0] != '\0' ? t->filter : "none: all packets");
+	if (c->filters == NULL)
+		return;
+	unsigned int program = sl_filter_program_of(c->filters)[i];
+	sl_filter_get_info(c->filters, program, &info);
+	printf("  runs as     program %u: %s\n", program, engines[info.engine]);
+	if (info.engine == SL_FILTER_JIT || info.engine == SL_FILTER_LIBPCAP)
+		printf("              %s\n"
+		       "              %u instructions; compared with libpcap on %u packets that took %u of %u edges\n",
+			info.reason != NULL ? info.reason : "", info.instructions, info.proof_packets, info.edges_taken,
+			info.edges);
+}
+
+static void
+show_target(const struct check *c, size_t i)
+{
+	const struct sl_target_config *t = sl_config_target(c->config, i);
+	char path[SL_PATH_MAX], text[64];
+
+	printf("\ntarget \"%s\" (line %u)\n", t->desc, t->line);
+	printf("  path        %s\n", t->path);
+	show_split(t);
+	show_filter(c, i);
+	printf("  begins at   %s\n",
+		t->follow_start ? "the capture's start" : "now (FollowStart = true: at the capture's start)");
+	if (t->slice != 0)
+		printf("  slice       %u bytes of each packet\n", t->slice);
+	if (t->time_zone != NULL)
+		printf("  time zone   %s\n", t->time_zone);
+	if (t->owner_user != NULL)
+		printf("  owner       %s%s%s\n", t->owner_user, t->owner_group != NULL ? ":" : "",
+			t->owner_group != NULL ? t->owner_group : "");
+	if (t->on_stop == SL_ON_STOP_RESUME)
+		printf("  on stop     keep the open file and go on with it\n");
+	if (t->min_free != UINT64_MAX) {
+		sl_number_format_bytes(t->min_free, text, sizeof(text));
+		printf("  min free    %s\n", text);
+	}
+	show_mount(t);
+	for (unsigned int n = 0; n < NAMES_SHOWN; n++)
+		if (next_name(c, t, n, path) == 0)
+			printf("  %-11s %s\n", n > 0 ? "" : t->split_time != 0 ? "next files" : "such as", path);
+}
+
+static void
+show(const struct check *c)
+{
+	size_t n = sl_config_targets(c->config), warnings = sl_config_findings(c->config);
+
+	printf("%s: %zu target%s, no errors", c->path, n, n == 1 ? "" : "s");
+	if (warnings > 0)
+		printf(", %zu warning%s", warnings, warnings == 1 ? "" : "s");
+	printf("\nfilters are checked for link type %u%s: %s\n", c->link_type,
+		c->link_type == LINK_TYPE_ETHERNET ? " (Ethernet)" : "", c->link_reason);
+	for (size_t i = 0; i < n; i++)
+		show_target(c, i);
+}
+
+/* ---------------------------------------------------------------- */
 
 int
 cmd_check(int argc, char **argv)
 {
-	(void)argc;
-	fprintf(stderr, "sluice %s: not built yet\n", argv[0]);
-	return SL_EXIT_FAILED;
+	struct check c = {0};
+	struct timespec now;
+	int status = SL_EXIT_REFUSED;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	c.at = (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
+	int rc = parse_arguments(&c, argc, argv);
+	if (rc != 0)
+		return rc - 1;
+	if (find_link_type(&c) != 0)
+		return SL_EXIT_REFUSED;
+	rc = sl_config_load(c.path, &c.config);
+	if (c.config == NULL) {
+		fprintf(stderr, "sluice check: %s: %s\n", c.path, strerror(-rc));
+		return SL_EXIT_FAILED;
+	}
+	/* Filters are checked whatever else is wrong: all errors at once. */
+	check_filters(&c);
+	if (rc == 0)
+		check_places(&c);
+	sl_config_print_findings(c.config, stderr);
+	size_t errors = sl_config_errors(c.config);
+	if (errors > 0) {
+		fprintf(stderr, "sluice check: %zu error%s in %s; nothing was touched\n", errors,
+			errors == 1 ? "" : "s", c.path);
+		goto err;
+	}
+	if (c.verbose && make_filters(&c) != 0) {
+		status = SL_EXIT_FAILED;
+		goto err;
+	}
+	show(&c);
+	status = SL_EXIT_OK;
+err:
+	sl_filter_set_free(c.filters);
+	sl_config_free(c.config);
+	return status;
 }

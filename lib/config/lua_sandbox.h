@@ -20,8 +20,8 @@
 
 #define SL_LUA_ERRBUF 512u
 #define SL_LUA_MEMORY (64u << 20)     /**< bytes */
-#define SL_LUA_STEPS 50000000u        /**< VM instructions: 96 targets take about ten thousand */
-#define SL_LUA_CPU_NS 5000000000ull   /**< processor time */
+#define SL_LUA_STEPS 20000000u        /**< VM instructions: 96 targets take about ten thousand */
+#define SL_LUA_CPU_NS 2000000000ull   /**< processor time */
 #define SL_LUA_PATTERN_COST 50000000u /**< comparisons of one pattern match at the most, in the worst case */
 #define SL_LUA_DATES 16u
 
