@@ -253,52 +253,79 @@ sl_capture_recheck(struct sl_capture *c)
 	return sl_capture_state(c);
 }
 
+static int
+use_segment(struct sl_capture *c, uint64_t segment)
+{
+	bool direct;
+	int fd;
+
+	if (c->segment_fd >= 0 && c->segment == segment)
+		return 0;
+	fd = segment_open(c->dir, segment, O_RDONLY, &direct);
+	if (fd < 0)
+		return fd;
+	if (c->segment_fd >= 0)
+		close(c->segment_fd);
+	c->segment_fd = fd;
+	c->segment = segment;
+	return 0;
+}
+
 int
 sl_capture_read(struct sl_capture *c, uint64_t number, void *buf, struct sl_chunk *chunk)
 {
-	uint64_t segment = number / SL_SEGMENT_CHUNKS;
-	bool direct;
 	int ret;
 
-	if (c->segment_fd < 0 || c->segment != segment) {
-		if (c->segment_fd >= 0)
-			close(c->segment_fd);
-		c->segment_fd = segment_open(c->dir, segment, O_RDONLY, &direct);
-		if (c->segment_fd < 0) {
-			ret = c->segment_fd;
-			c->segment_fd = -1;
-			return ret;
-		}
-		c->segment = segment;
-	}
-	ret = segment_read(c->segment_fd, (uint32_t)(number % SL_SEGMENT_CHUNKS), buf);
+	ret = use_segment(c, number / SL_SEGMENT_CHUNKS);
+	if (ret == 0)
+		ret = segment_read(c->segment_fd, (uint32_t)(number % SL_SEGMENT_CHUNKS), buf);
 	if (ret < 0)
 		return ret;
 	return sl_chunk_parse(buf, &c->info.uuid, number, chunk);
 }
 
-static void
-add_header(struct sl_capture_totals *t, const struct chunk_header *h)
+int
+sl_capture_peek(struct sl_capture *c, uint64_t number, void *buf, struct sl_chunk *chunk)
 {
-	if (h->packets > 0) {
-		t->min_ts = t->packets == 0 || h->min_ts < t->min_ts ? h->min_ts : t->min_ts;
-		t->max_ts = h->max_ts > t->max_ts ? h->max_ts : t->max_ts;
+	ssize_t n;
+	int ret;
+
+	ret = use_segment(c, number / SL_SEGMENT_CHUNKS);
+	if (ret < 0)
+		return ret;
+	n = pread(c->segment_fd, buf, SL_STORE_ALIGN, (off_t)(number % SL_SEGMENT_CHUNKS * SL_CHUNK_SIZE));
+	if (n < 0)
+		return -errno;
+	if (n < (ssize_t)CHUNK_HEADER_SIZE)
+		return -ENODATA;
+	ret = chunk_check_header(buf, &c->info.uuid, number);
+	if (ret == 0)
+		chunk_view(buf, chunk);
+	return ret;
+}
+
+static void
+add_chunk(struct sl_capture_totals *t, const struct sl_chunk *chunk)
+{
+	if (chunk->packets > 0) {
+		t->min_ts = t->packets == 0 || chunk->min_ts < t->min_ts ? chunk->min_ts : t->min_ts;
+		t->max_ts = chunk->max_ts > t->max_ts ? chunk->max_ts : t->max_ts;
 	}
-	t->packets += h->packets;
-	t->record_bytes += h->records_len;
-	t->wire_bytes += h->wire_bytes;
-	t->dropped += h->dropped;
+	t->packets += chunk->packets;
+	t->record_bytes += chunk->records_len;
+	t->wire_bytes += chunk->wire_bytes;
+	t->dropped += chunk->dropped;
 }
 
 int
 sl_capture_sum(struct sl_capture *c, struct sl_capture_totals *t)
 {
-	_Alignas(8) uint8_t header[CHUNK_HEADER_SIZE];
-	uint64_t end = sl_capture_committed(c), open_segment = UINT64_MAX;
-	char name[SEGMENT_NAME_SIZE];
-	int fd = -1;
+	uint64_t end = sl_capture_committed(c);
+	struct sl_chunk chunk;
+	void *buf;
 
 	*t = (struct sl_capture_totals){0};
+	/* The writer's own sums; they do not say how much of them retention has taken since. */
 	if (sl_capture_state(c) != SL_CAPTURE_UNCLEAN && atomic_load(&c->head->sums_known) &&
 		atomic_load(&c->head->first) == 0) {
 		t->packets = atomic_load(&c->head->packets);
@@ -309,26 +336,16 @@ sl_capture_sum(struct sl_capture *c, struct sl_capture_totals *t)
 		t->max_ts = atomic_load(&c->head->max_ts);
 		return 0;
 	}
+	buf = aligned_alloc(SL_STORE_ALIGN, SL_STORE_ALIGN);
+	if (!buf)
+		return -ENOMEM;
 	for (uint64_t n = sl_capture_first(c); n < end; n++) {
-		if (n / SL_SEGMENT_CHUNKS != open_segment) {
-			if (fd >= 0)
-				close(fd);
-			open_segment = n / SL_SEGMENT_CHUNKS;
-			segment_name(open_segment, name);
-			fd = openat(c->dir, name, O_RDONLY | O_CLOEXEC);
-			if (fd >= 0)
-				posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
-		}
-		if (fd < 0 ||
-			pread(fd, header, sizeof(header), (off_t)(n % SL_SEGMENT_CHUNKS * SL_CHUNK_SIZE)) !=
-				(ssize_t)sizeof(header) ||
-			chunk_check_header(header, &c->info.uuid, n) < 0)
-			t->bad_headers++;
+		if (sl_capture_peek(c, n, buf, &chunk) == 0)
+			add_chunk(t, &chunk);
 		else
-			add_header(t, (const struct chunk_header *)header);
+			t->bad_headers++;
 	}
-	if (fd >= 0)
-		close(fd);
+	free(buf);
 	return 0;
 }
 

@@ -92,6 +92,29 @@ check_index(const struct chunk_header *h, const uint8_t *base, const uint32_t *i
 	return 0;
 }
 
+void
+chunk_view(const struct chunk_header *h, struct sl_chunk *chunk)
+{
+	const uint8_t *base = (const uint8_t *)h;
+
+	*chunk = (struct sl_chunk){
+		.base = base,
+		.index = (const uint32_t *)(base + h->index_off),
+		.number = h->number,
+		.packets = h->packets,
+		.records_off = h->records_off,
+		.records_len = h->records_len,
+		.first_ts = h->first_ts,
+		.min_ts = h->min_ts,
+		.max_ts = h->max_ts,
+		.last_ts = h->last_ts,
+		.clock = h->clock,
+		.heartbeat = h->heartbeat,
+		.wire_bytes = h->wire_bytes,
+		.dropped = h->dropped,
+	};
+}
+
 int
 sl_chunk_parse(const void *buf, const struct sl_uuid *capture, uint64_t number, struct sl_chunk *chunk)
 {
@@ -109,22 +132,7 @@ sl_chunk_parse(const void *buf, const struct sl_uuid *capture, uint64_t number, 
 	ret = check_index(h, base, index);
 	if (ret < 0)
 		return ret;
-	*chunk = (struct sl_chunk){
-		.base = base,
-		.index = index,
-		.number = h->number,
-		.packets = h->packets,
-		.records_off = h->records_off,
-		.records_len = h->records_len,
-		.first_ts = h->first_ts,
-		.min_ts = h->min_ts,
-		.max_ts = h->max_ts,
-		.last_ts = h->last_ts,
-		.clock = h->clock,
-		.heartbeat = h->heartbeat,
-		.wire_bytes = h->wire_bytes,
-		.dropped = h->dropped,
-	};
+	chunk_view(h, chunk);
 	return 0;
 }
 

@@ -64,6 +64,9 @@ chunk_used(const struct chunk_header *h)
  */
 int chunk_check_header(const void *buf, const struct sl_uuid *capture, uint64_t number);
 
+/** Describe a chunk whose header has been checked. */
+void chunk_view(const struct chunk_header *h, struct sl_chunk *chunk);
+
 /**
  * Finish a chunk that has been filled with records: copy the index behind them, set index_off and both checksums.
  *

@@ -191,6 +191,15 @@ void sl_capture_place(const struct sl_capture *capture, uint64_t number, char *p
  */
 int sl_capture_read(struct sl_capture *capture, uint64_t number, void *buf, struct sl_chunk *chunk);
 
+/**
+ * Read and check only a chunk's header, blocking: what is far outside a time range need not be read whole. The view has
+ * counts and times; its index and records are not there. One thread at a time for each opened capture.
+ *
+ * @param buf  at least SL_STORE_ALIGN bytes, SL_STORE_ALIGN aligned
+ * @return as sl_capture_read()
+ */
+int sl_capture_peek(struct sl_capture *capture, uint64_t number, void *buf, struct sl_chunk *chunk);
+
 /* Reading without blocking, for the reader lcore. */
 
 /** Reads that may be returned before a mapped place of an earlier one goes away. */
@@ -302,6 +311,21 @@ int sl_store_list(const char *store, struct sl_capture_info **infos, size_t *cou
 
 /** Name of the active capture. -ENOENT if there is none. */
 int sl_store_active(const char *store, char name[SL_CAPTURE_NAME_MAX], char *errbuf);
+
+/**
+ * A time as a user writes it: seconds since 1970 UTC with an optional fraction (1700000000.5); ISO 8601
+ * (2023-11-14, 2023-11-14T22:13, 2023-11-14T22:13:20.5) with Z or +hh:mm, local time without; YYYYMMDD_HHMMSS, local.
+ * Any thread.
+ *
+ * @param[out] ns  since 1970 UTC
+ * @return 0; -EINVAL: none of these, or no such date; -ERANGE: before 1970 or beyond a pcap record's 32-bit seconds
+ */
+int sl_time_parse(const char *text, uint64_t *ns);
+
+#define SL_TIME_SIZE 48u /**< bytes that hold what sl_time_format() writes */
+
+/** "2023-11-14T23:13:20.000000000+01:00": local time with its offset; sl_time_parse() reads it. Any thread. */
+void sl_time_format(uint64_t ns, char text[SL_TIME_SIZE]);
 
 /** "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx" and a terminating 0. */
 void sl_uuid_format(const struct sl_uuid *uuid, char text[37]);
