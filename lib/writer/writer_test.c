@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+
+#include "feed_test.h"
+
+#include <rte_eal.h>
+#include <stdlib.h>
+#include <string.h>
+
+int window_tests(void);
+int name_tests(void);
+int zone_tests(void);
+int mount_tests(void);
+int push_log_tests(void);
+
+int
+main(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		int (*run)(void);
+	} groups[] = {
+		{"window", window_tests},
+		{"name", name_tests},
+		{"zone", zone_tests},
+		{"mount", mount_tests},
+		{"push_log", push_log_tests},
+		{"split", split_tests},
+	};
+	char *words[] = {argv[0], (char *)"--no-huge", (char *)"-m", (char *)"64", (char *)"--no-pci",
+		(char *)"--no-telemetry", (char *)"--file-prefix", (char *)"sluice-writer-test", (char *)"--log-level",
+		(char *)"lib.eal:warning", (char *)"--lcores", (char *)"0", NULL};
+	int failed = 0;
+	size_t i;
+
+	if (rte_eal_init((int)(sizeof(words) / sizeof(words[0])) - 1, words) < 0)
+		return 1;
+	/* with names of groups: these only */
+	for (i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
+		int a = 1;
+
+		while (a < argc && strcmp(argv[a], groups[i].name) != 0)
+			a++;
+		if (argc == 1 || a < argc)
+			failed += groups[i].run();
+	}
+	rte_eal_cleanup();
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
