@@ -15,6 +15,8 @@ def suite_files() -> list[str]:
     found = []
     for folder in ("tests", "perf"):
         base = os.path.join(ROOT, folder)
+        if not os.path.isdir(base):
+            continue
         found += [os.path.join(base, name) for name in os.listdir(base) if re.match(r"TestSuite_\w+\.py$", name)]
     return sorted(found)
 

@@ -93,9 +93,9 @@ class Windows:
 # ---------------------------------------------------------------- splits
 
 
-def record_size(packet: Packet, slice_len: int = 0) -> int:
+def record_size(packet: Packet) -> int:
     """Bytes of a packet in a file."""
-    return RECORD_HEADER + (min(len(packet.data), slice_len) if slice_len else len(packet.data))
+    return RECORD_HEADER + len(packet.data)
 
 
 def split(
@@ -105,6 +105,7 @@ def split(
     zone: str | None = None,
     accept: Callable[[Packet], bool] = lambda packet: True,
     empty: bool = False,
+    slice_len: int = 0,
 ) -> list[File]:
     """The files of a target, in the order in which they are finished.
 
@@ -115,6 +116,7 @@ def split(
         zone: Windows are aligned to local time in this zone; None: UTC.
         accept: Does the target want a packet?
         empty: Windows without packets make an empty file.
+        slice_len: Bytes kept of each packet, 0: all.
     """
     files: list[File] = []
     windows = Windows(time, zone) if time else None
@@ -160,6 +162,8 @@ def split(
                 window = new
         if not accept(packet):
             continue
+        if slice_len:
+            packet = packet._replace(data=packet.data[:slice_len])
         if size and packets and used + record_size(packet) > size:
             close()
         if not packets:

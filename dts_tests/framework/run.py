@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -255,6 +256,24 @@ def push_start(config: str, store: str, *args: str, no_huge: bool = True, **kwar
     """A following `sluice push` beside the test case."""
     huge = ["--no-huge"] if no_huge else []
     return sluice_start("push", "--config", config, "--store", store, *huge, *args, **kwargs)
+
+
+def summary(result: Result) -> dict[str, dict[str, str]]:
+    """The table that ends `push --once`: Desc -> column -> text, such as {"all": {"packets": "12", ...}}."""
+    __tracebackhide__ = True
+    rows: dict[str, dict[str, str]] = {}
+    heads: list[str] = []
+    for line in result.out.splitlines():
+        words = line.split()
+        if words[:3] == ["target", "packets", "bytes"]:
+            heads = words[1:]
+        elif heads and len(words) > len(heads) and all(re.fullmatch(r"[0-9a-f]+", word) for word in words[-len(heads) :]):
+            rows[" ".join(words[: -len(heads)])] = dict(zip(heads, words[-len(heads) :]))
+        elif heads:
+            break
+    if not rows:
+        raise TestCaseVerifyError(f"no table of targets\n{result.describe()}")
+    return rows
 
 
 def list_files(directory: str, suffix: str = "") -> list[str]:

@@ -255,6 +255,8 @@ class TestLaunch(TestSuite):
 
             def stages_up() -> bool:
                 threads.clear()
+                if not push.running():
+                    return False
                 for task in os.listdir(f"/proc/{push.pid}/task"):
                     try:
                         with open(f"/proc/{push.pid}/task/{task}/status", encoding="ascii") as file:
