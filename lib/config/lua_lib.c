@@ -10,6 +10,8 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
+#include "lua_pattern.h"
+
 #define PRINTS_MAX 100u
 #define MOVE_MAX 1000000
 
@@ -139,6 +141,7 @@ lib_insert(lua_State *L)
 	int top = lua_gettop(L);
 
 	if (top == 3) {
+		sl_lua_sandbox_charge(L, (uint64_t)end);
 		at = luaL_checkinteger(L, 2);
 		luaL_argcheck(L, at >= 1 && at <= end, 2, "position out of bounds");
 		for (lua_Integer i = end; i > at; i--) {
@@ -167,6 +170,8 @@ static int
 lib_guarded(lua_State *L)
 {
 	check_plain(L, 1);
+	/* remove() moves, concat() copies, sort() compares all elements, some of them several times. */
+	sl_lua_sandbox_charge(L, 4 * lua_rawlen(L, 1));
 	lua_pushvalue(L, lua_upvalueindex(1));
 	lua_insert(L, 1);
 	lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
@@ -201,6 +206,7 @@ lib_rep(lua_State *L)
 	}
 	if ((lua_Integer)(SL_LUA_MEMORY / (len + len_sep)) < n)
 		return luaL_error(L, "the resulting string is too long");
+	sl_lua_sandbox_charge(L, (uint64_t)n / 8);
 	luaL_buffinitsize(L, &b, (size_t)n * (len + len_sep));
 	for (lua_Integer i = 0; i < n; i++) {
 		luaL_addlstring(&b, text, len);
@@ -209,50 +215,6 @@ lib_rep(lua_State *L)
 	}
 	luaL_pushresult(&b);
 	return 1;
-}
-
-/*
- * Upper bound of the work of a pattern match. Each of * + - may try every length, each ? both ways, %b and back
- * references compare up to the subject's length, and an unanchored match begins at every place. Characters in sets and
- * behind % are counted too: the bound may only be too high.
- */
-static double
-pattern_cost(const char *pattern, size_t pattern_len, double subject)
-{
-	double cost = (subject + 1) * (double)(pattern_len + 1);
-
-	for (size_t i = 0; i < pattern_len && cost < 1e30; i++) {
-		char c = pattern[i];
-
-		if (c == '%' && i + 1 < pattern_len) {
-			i++;
-			if (pattern[i] == 'b' || (pattern[i] >= '0' && pattern[i] <= '9'))
-				cost *= subject + 1;
-		} else if (c == '*' || c == '+' || c == '-') {
-			cost *= subject + 1;
-		} else if (c == '?') {
-			cost *= 2;
-		}
-	}
-	return cost;
-}
-
-/* find, match, gmatch, gsub: refuse what could backtrack for hours. A step of the bound above takes about 2 ns. */
-static int
-lib_pattern(lua_State *L)
-{
-	size_t len, pattern_len;
-	(void)luaL_checklstring(L, 1, &len);
-	const char *pattern = luaL_checklstring(L, 2, &pattern_len);
-	double cost = pattern_cost(pattern, pattern_len, (double)len);
-
-	/* A single quantifier is at worst quadratic: allow it on any text a configuration would hold. */
-	if (cost > SL_LUA_PATTERN_COST)
-		return luaL_error(L, "the pattern '%s' may take too long on a string of %d bytes", pattern, (int)len);
-	lua_pushvalue(L, lua_upvalueindex(1));
-	lua_insert(L, 1);
-	lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
-	return lua_gettop(L);
 }
 
 /* ---------------------------------------------------------------- os */
@@ -372,17 +334,13 @@ open_table(lua_State *L)
 static void
 open_string(lua_State *L)
 {
-	static const char *const kept[] = {"byte", "char", "find", "format", "gmatch", "gsub", "len", "lower", "match",
-		"reverse", "sub", "upper", NULL};
+	static const char *const kept[] = {"byte", "char", "format", "len", "lower", "reverse", "sub", "upper", NULL};
+	static const luaL_Reg ours[] = {{"rep", lib_rep}, {"find", sl_lua_find}, {"match", sl_lua_match},
+		{"gmatch", sl_lua_gmatch}, {"gsub", sl_lua_gsub}, {NULL, NULL}};
 
 	luaL_requiref(L, "string", luaopen_string, 0);
 	keep_members(L, kept);
-	lua_pushcfunction(L, lib_rep);
-	lua_setfield(L, -2, "rep");
-	wrap(L, "find", lib_pattern);
-	wrap(L, "match", lib_pattern);
-	wrap(L, "gmatch", lib_pattern);
-	wrap(L, "gsub", lib_pattern);
+	luaL_setfuncs(L, ours, 0);
 	refuse_other_members(L, "string");
 	/* ("x"):rep() finds its functions through the metatable of strings. */
 	lua_pushliteral(L, "");

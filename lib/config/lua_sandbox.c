@@ -98,6 +98,16 @@ limit_hook(lua_State *L, lua_Debug *ar)
 		stop(L, s, "the file takes too much processor time");
 }
 
+void
+sl_lua_sandbox_charge(lua_State *L, uint64_t steps)
+{
+	struct sl_lua_sandbox *s = sl_lua_sandbox_of(L);
+
+	s->steps += steps;
+	if (s->limit == NULL && s->steps > SL_LUA_STEPS)
+		stop(L, s, "the file runs for too long (endless loop?)");
+}
+
 static int
 setup(lua_State *L)
 {

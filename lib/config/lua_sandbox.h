@@ -22,7 +22,6 @@
 #define SL_LUA_MEMORY (64u << 20)     /**< bytes */
 #define SL_LUA_STEPS 20000000u        /**< VM instructions: 96 targets take about ten thousand */
 #define SL_LUA_CPU_NS 2000000000ull   /**< processor time */
-#define SL_LUA_PATTERN_COST 50000000u /**< comparisons of one pattern match at the most, in the worst case */
 #define SL_LUA_DATES 16u
 
 /** A result of os.date while the file ran. */
@@ -68,6 +67,12 @@ int sl_lua_sandbox_run(struct sl_lua_sandbox *sandbox, const char *text, size_t 
  * argument, the value on top of the stack, is passed as the second and removed.
  */
 int sl_lua_sandbox_call(struct sl_lua_sandbox *sandbox, lua_CFunction function, void *arg, unsigned int *line, char *errbuf);
+
+/**
+ * Count work that C code is about to do for the file as VM instructions. Raises a Lua error when a limit is reached.
+ * Only while a protected call of this sandbox runs.
+ */
+void sl_lua_sandbox_charge(lua_State *L, uint64_t steps);
 
 /** Line of the call of table.insert that inserted the table at index, 0 if there was none. */
 unsigned int sl_lua_sandbox_insert_line(lua_State *L, int index);
