@@ -283,7 +283,7 @@ static void
 say_damage(struct import *im, const struct input *input)
 {
 	im->result->damaged++;
-	fail(im, -EBADMSG, "%s: damaged at byte %" PRIu64 ": %s; the %" PRIu64 " whole packets before it are kept",
+	fail(im, -EBADMSG, "%s: damaged at byte %" PRIu64 ": %s; whole packets before it, all kept: %" PRIu64,
 		input->source.label, input->reader.error_offset, input->reader.error, im->file_packets);
 }
 
@@ -300,9 +300,9 @@ fits(struct import *im, const struct input *input)
 		return true;
 	fail(im, -EPROTOTYPE,
 		"%s%s, described at byte %" PRIu64
-		", has link type %s, but the capture has %s; stopped there, the %" PRIu64
-		" packets before it are kept; take one interface with --interface N",
-		input->source.label, interface_text(&input->reader, who), input->reader.offset,
+		", has link type %s, but the capture has %s; stopped there, packets before it, all kept: %" PRIu64
+		"; take one interface with --interface N",
+		input->source.label, interface_text(&input->reader, who), input->reader.interface_offset,
 		link_type_text(interface->link_type, mine), link_type_text(im->survey.link_type, theirs),
 		im->file_packets);
 	return false;
@@ -388,17 +388,22 @@ import_each(struct import *im)
 		im->result->too_large += im->too_large;
 		im->result->bad_times += im->bad_times;
 		if (im->too_large)
-			fail(im, -EMSGSIZE, "%s: %" PRIu64 " packets too large for a chunk of %u bytes were skipped",
-				input->source.label, im->too_large, SL_CHUNK_SIZE);
+			fail(im, -EMSGSIZE, "%s: packets too large for a chunk of %u bytes, skipped: %" PRIu64,
+				input->source.label, SL_CHUNK_SIZE, im->too_large);
 		if (im->bad_times)
-			fail(im, -ERANGE, "%s: %" PRIu64 " packets with a time before 1970 or after 2106 were skipped",
+			fail(im, -ERANGE, "%s: packets with a time before 1970 or after 2106, skipped: %" PRIu64,
 				input->source.label, im->bad_times);
 		if (im->over_snap)
 			warn(im,
-				"%s: %" PRIu64 " packets are longer than the snapshot length %u that the files state; "
-				"they are kept whole",
-				input->source.label, im->over_snap, im->survey.snap_len);
+				"%s: packets longer than the snapshot length %u that the files state, kept whole: "
+				"%" PRIu64,
+				input->source.label, im->survey.snap_len, im->over_snap);
 		im->done_before += input->reader.offset;
+		if (ret == -ENOSPC && !im->survey.streams)
+			warn(im,
+				"the files have %" PRIu64 " bytes and need as much space in the store, %" PRIu64
+				" of them were read; make room or name another --store, and import them again",
+				im->survey.total, im->done_before);
 		source_close(&input->source);
 		reader_free(&input->reader);
 		if (ret < 0)
@@ -485,7 +490,13 @@ sl_import(const struct sl_import_params *params, struct sl_import_result *result
 	if (ret < 0)
 		goto out;
 	im.began = now_ns(CLOCK_MONOTONIC);
-	import_each(&im);
+	/* What was appended may not have reached the disk when the store fails: only the writer knows. */
+	if (import_each(&im) < 0 && im.failure != -EINTR) {
+		uint64_t bytes, chunks;
+
+		sl_store_writer_stats(im.writer, &result->packets, &bytes, &chunks);
+		result->bytes = bytes > 16 * result->packets ? bytes - 16 * result->packets : 0;
+	}
 	progress(&im, NULL, true);
 	ret = sl_store_writer_close(im.writer, store_errbuf);
 	if (ret < 0)

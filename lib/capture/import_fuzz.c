@@ -16,6 +16,27 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+#define SECTION_LE "\x0a\x0d\x0d\x0a\x1c\0\0\0\x4d\x3c\x2b\x1a\1\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\x1c\0\0\0"
+#define SECTION_BE "\x0a\x0d\x0d\x0a\0\0\0\x1c\x1a\x2b\x3c\x4d\0\1\0\0\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\x1c"
+#define HEADER(text)                                                                                                   \
+	{                                                                                                              \
+		text, sizeof(text) - 1                                                                                 \
+	}
+
+static const struct header {
+	const char *bytes;
+	size_t len;
+} headers[] = {
+	HEADER(""),
+	HEADER("\xd4\xc3\xb2\xa1\2\0\4\0\0\0\0\0\0\0\0\0\0\0\4\0\1\0\0\0"),
+	HEADER("\xa1\xb2\x3c\x4d\0\2\0\4\0\0\0\0\0\0\0\0\0\4\0\0\0\0\0\xdc"), /* USB, whose headers are swapped */
+	HEADER("\xa1\xb2\x3c\x4d\0\2\0\4\0\0\0\0\0\0\0\0\0\4\0\0\0\0\0\xef"), /* NFLOG */
+	HEADER("\x34\xcd\xb2\xa1\2\0\3\0\0\0\0\0\0\0\0\0\0\0\4\0\1\0\0\0"),
+	HEADER(SECTION_LE "\1\0\0\0\x14\0\0\0\1\0\0\0\0\0\4\0\x14\0\0\0"),
+	HEADER(SECTION_BE "\0\0\0\1\0\0\0\x14\0\x75\0\0\0\4\0\0\0\0\0\x14"), /* PFLOG */
+	HEADER(SECTION_BE),
+};
+
 struct sum {
 	uint64_t packets, hash, large, interfaces, damage_at;
 	int damage;
@@ -91,11 +112,22 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct sum whole, pieces;
+	const struct header *header;
+	size_t step, len;
+	uint8_t *file;
 
 	if (size < 1 || size > 65536)
 		return 0;
-	run(data + 1, size - 1, size, &whole);
-	run(data + 1, size - 1, (size_t)data[0] + 1, &pieces);
+	header = &headers[data[0] & 7];
+	step = (size_t)(data[0] >> 3) * 5 + 1;
+	len = header->len + size - 1;
+	file = malloc(len + 1);
+	must(file != NULL);
+	memcpy(file, header->bytes, header->len);
+	memcpy(file + header->len, data + 1, size - 1);
+	run(file, len, len, &whole);
+	run(file, len, step, &pieces);
 	must(!memcmp(&whole, &pieces, sizeof(whole)));
+	free(file);
 	return 0;
 }

@@ -182,7 +182,7 @@ test_damage_goes_on(void **state)
 	blob_free(&b);
 	assert_int_equal(import(-1, 2, files), -EBADMSG);
 	said("0.cap: damaged at byte 100: truncated: the file ends at byte 175");
-	said("the 1 whole packets before it are kept");
+	said("whole packets before it, all kept: 1");
 	assert_int_equal(fake.count, 3);
 	assert_int_equal(fake.closed, 1);
 	assert_int_equal(result.damaged, 1);
@@ -200,6 +200,8 @@ test_store_errors(void **state)
 	said("append failed");
 	assert_int_equal(fake.closed, 1);
 	assert_int_equal(result.packets, 2);
+	assert_int_equal(result.bytes, 100);
+	said("the files have 354 bytes and need as much space");
 
 	fake_reset();
 	fake.create_result = -EEXIST;
@@ -225,8 +227,8 @@ test_left_out(void **state)
 	files[0] = test_file(0, b.data, b.len);
 	blob_free(&b);
 	assert_int_equal(import(-1, 1, files), -EMSGSIZE);
-	said("1 packets too large");
-	said("1 packets with a time before 1970");
+	said("packets too large for a chunk of 1048576 bytes, skipped: 1");
+	said("time before 1970 or after 2106, skipped: 1");
 	assert_int_equal(fake.count, 1);
 	assert_int_equal(fake.packets[0].first_byte, 3);
 	assert_int_equal(fake.dropped, 2);

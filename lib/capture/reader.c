@@ -75,6 +75,7 @@ reader_add_interface(struct reader *reader, uint64_t offset)
 	}
 	interface = &reader->interfaces[reader->interface_count++];
 	memset(interface, 0, sizeof(*interface));
+	reader->interface_offset = offset;
 	return interface;
 }
 

@@ -86,7 +86,8 @@ struct reader {
 
 	struct rd_interface *interfaces; /**< of this section */
 	size_t interface_count, interface_room;
-	uint32_t interface_base; /**< number of the section's first interface */
+	uint32_t interface_base;   /**< number of the section's first interface */
+	uint64_t interface_offset; /**< where the last interface is described */
 
 	uint64_t error_offset;
 	const char *decompressor; /**< the file is compressed: a program that writes it plain on standard output */
