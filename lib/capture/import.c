@@ -171,6 +171,8 @@ progress(struct import *im, const struct input *input, bool last)
 		return;
 	im->last_progress = now;
 	done = im->done_before + (input ? input->reader.offset : 0);
+	if (!im->survey.streams && done > im->survey.total)
+		im->survey.total = done; /* a file that grows */
 	seconds = (double)(now - im->began) / (double)SECOND_NS;
 	if (!im->survey.streams && im->survey.total)
 		snprintf(part, sizeof(part), "%3.0f %% of %.2f GB, ", 100.0 * (double)done / (double)im->survey.total,
@@ -361,6 +363,8 @@ import_input(struct import *im, struct input *input)
 			return 0;
 		} else if (event == RD_INTERFACE && !fits(im, input)) {
 			return 0;
+		} else if (reader->skip && !input->stream) {
+			reader_skipped(reader, source_skip(source, reader->skip));
 		}
 	}
 }

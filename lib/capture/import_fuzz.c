@@ -11,7 +11,7 @@
 /*
  * The readers over arbitrary bytes. The first byte says how the rest is cut into pieces. Besides what the sanitizers
  * see: the reader makes progress, uses no more than it is given, its packets lie within what it was given, and a file
- * in pieces reads as the same file in one.
+ * in pieces reads as the same file in one, and a scan sees every interface that reading sees.
  */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -50,7 +50,7 @@ must(int condition)
 }
 
 static void
-run(const uint8_t *data, size_t size, size_t step, struct sum *sum)
+run(const uint8_t *data, size_t size, size_t step, bool scan, struct sum *sum)
 {
 	struct rd_packet packet;
 	struct reader reader;
@@ -60,7 +60,7 @@ run(const uint8_t *data, size_t size, size_t step, struct sum *sum)
 	size_t idle = 0;
 
 	memset(sum, 0, sizeof(*sum));
-	reader_init(&reader, false);
+	reader_init(&reader, scan);
 	for (;;) {
 		/* A copy of its own: packets may be changed in place. */
 		free(window);
@@ -111,7 +111,7 @@ run(const uint8_t *data, size_t size, size_t step, struct sum *sum)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct sum whole, pieces;
+	struct sum whole, pieces, scan;
 	const struct header *header;
 	size_t step, len;
 	uint8_t *file;
@@ -125,9 +125,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(file != NULL);
 	memcpy(file, header->bytes, header->len);
 	memcpy(file + header->len, data + 1, size - 1);
-	run(file, len, len, &whole);
-	run(file, len, step, &pieces);
+	run(file, len, len, false, &whole);
+	run(file, len, step, false, &pieces);
 	must(!memcmp(&whole, &pieces, sizeof(whole)));
+	run(file, len, step, true, &scan);
+	must(scan.interfaces >= whole.interfaces);
 	free(file);
 	return 0;
 }

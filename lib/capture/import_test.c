@@ -188,6 +188,43 @@ test_damage_goes_on(void **state)
 	assert_int_equal(result.damaged, 1);
 }
 
+/* A block of almost 4 GiB, by seeking, in a sparse file. */
+static void
+test_huge_block(void **state)
+{
+	const uint32_t size = 0xfffffff0u;
+	struct blob b = {0}, tail = {0};
+	const char *files[1];
+	size_t at;
+	FILE *f;
+
+	(void)state;
+	pcapng_section(&b);
+	pcapng_interface(&b, 1, 0, 9, 0);
+	pcapng_enhanced(&b, 0, TS(0), 60, 60, 1);
+	at = b.len;
+	blob_u32(&b, 0x0bad);
+	blob_u32(&b, size);
+	files[0] = test_file(0, b.data, b.len);
+	blob_u32(&tail, size);
+	pcapng_enhanced(&tail, 0, TS(1), 60, 60, 2);
+	f = fopen(files[0], "r+");
+	assert_non_null(f);
+	assert_int_equal(fseeko(f, (off_t)(at + size - 4), SEEK_SET), 0);
+	assert_int_equal(fwrite(tail.data, 1, tail.len, f), tail.len);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(import(-1, 1, files), 0);
+	assert_int_equal(fake.count, 2);
+	/* cut short within it */
+	fake_reset();
+	assert_int_equal(truncate(files[0], (off_t)size / 2), 0);
+	assert_int_equal(import(-1, 1, files), -EBADMSG);
+	said("inside the block that begins here");
+	assert_int_equal(fake.count, 1);
+	blob_free(&b);
+	blob_free(&tail);
+}
+
 static void
 test_store_errors(void **state)
 {
@@ -441,6 +478,7 @@ import_tests(void)
 		cmocka_unit_test_setup(test_link_types, set_up),
 		cmocka_unit_test_setup(test_unreadable, set_up),
 		cmocka_unit_test_setup(test_damage_goes_on, set_up),
+		cmocka_unit_test_setup(test_huge_block, set_up),
 		cmocka_unit_test_setup(test_store_errors, set_up),
 		cmocka_unit_test_setup(test_left_out, set_up),
 		cmocka_unit_test_setup(test_pipe_clock, set_up),

@@ -12,6 +12,10 @@
  *
  * pcap: draft-ietf-opsawg-pcap and pcap-savefile(5), microsecond, nanosecond and the patched format of old Linux
  * libpcaps (24-byte record headers). pcapng: draft-ietf-opsawg-pcapng. Either byte order.
+ *
+ * What a file says is kept as tcpdump keeps it, however odd: times in any order, more bytes captured than were on the
+ * wire. Unlike libpcap a packet longer than the file's snapshot length is handed out whole, a fraction of more than a
+ * second counts on into the seconds, and sections of a pcapng file may differ in byte order and snapshot length.
  */
 
 #include <stdbool.h>

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 /*
  * Buffers: small for the survey, which often jumps from block to block; 1 MiB to import, since larger ones fall out of
@@ -22,6 +23,7 @@ struct view {
 	void (*complain)(void *ctx, const char *line);
 	void *ctx;
 	bool refused;
+	time_t last_progress;
 };
 
 __attribute__((format(printf, 2, 3))) static void
@@ -106,6 +108,23 @@ refuse_missing(struct view *view, const struct input *input, uint32_t interfaces
 			view->params->interface, interfaces);
 }
 
+/* Many gigabytes of pcapng are looked through twice: say which of the two it is. */
+static void
+progress(struct view *view, const struct input *input)
+{
+	struct timespec now;
+
+	if (!view->params->progress || input->source.size == 0)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (now.tv_sec == view->last_progress)
+		return;
+	view->last_progress = now.tv_sec;
+	fprintf(stderr, "\rimport: looking through %s: %.0f %%\033[K\r", input->source.label,
+		100.0 * (double)input->reader.offset / (double)input->source.size);
+	fflush(stderr);
+}
+
 /* All interfaces of a regular file. */
 static int
 survey_file(struct view *view, struct input *input)
@@ -123,6 +142,7 @@ survey_file(struct view *view, struct input *input)
 		case RD_MORE:
 			if (view->params->stop && *view->params->stop)
 				return -EINTR;
+			progress(view, input);
 			n = source_fill(source, reader->need);
 			if (n == -EINTR)
 				continue;
@@ -227,7 +247,7 @@ int
 survey_inputs(const struct sl_import_params *params, struct input *inputs, struct survey *survey,
 	void (*complain)(void *ctx, const char *line), void *ctx)
 {
-	struct view view = {params, survey, complain, ctx, false};
+	struct view view = {.params = params, .survey = survey, .complain = complain, .ctx = ctx};
 	char errbuf[SL_CAPTURE_ERRBUF];
 	bool have_stdin = false;
 	int ret;
@@ -245,8 +265,10 @@ survey_inputs(const struct sl_import_params *params, struct input *inputs, struc
 		}
 		input->path = params->files[i];
 		ret = source_open(&input->source, input->path, SURVEY_ROOM, errbuf);
-		if (ret == -EINTR)
+		if (ret == -EINTR) {
+			survey->streams = true; /* only to open a FIFO takes time */
 			return ret;
+		}
 		if (ret < 0) {
 			refuse(&view, "%s", errbuf);
 			continue;
