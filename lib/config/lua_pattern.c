@@ -420,6 +420,15 @@ find_plain(lua_State *L, const char *subject, size_t len, const char *pattern, s
 	return 2;
 }
 
+static bool
+has_special(const char *pattern, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (pattern[i] != '\0' && strchr("^$*+?.([%-", pattern[i]) != NULL)
+			return true;
+	return false;
+}
+
 static int
 find_or_match(lua_State *L, bool find)
 {
@@ -431,7 +440,7 @@ find_or_match(lua_State *L, bool find)
 		lua_pushnil(L);
 		return 1;
 	}
-	if (find && lua_toboolean(L, 4))
+	if (find && (lua_toboolean(L, 4) || !has_special(p, pattern_len)))
 		return find_plain(L, subject, len, p, pattern_len, start);
 	struct match m = {.L = L, .begin = subject, .end = subject + len, .pattern_end = p + pattern_len};
 	bool anchored = pattern_len > 0 && *p == '^';

@@ -18,6 +18,8 @@
 #define CHUNK_NAME "=config" /* short, so that Lua does not shorten it; findings carry the path */
 #define HOOK_STEPS 100 /* one VM instruction may copy megabytes, so the clock is read often */
 
+static const char too_long[] = "the file runs for too long (endless loop?)";
+
 static uint64_t
 cpu_now(void)
 {
@@ -93,9 +95,9 @@ limit_hook(lua_State *L, lua_Debug *ar)
 	if (ar->event == LUA_HOOKCOUNT)
 		s->steps += HOOK_STEPS;
 	if (s->steps > SL_LUA_STEPS)
-		stop(L, s, "the file runs for too long (endless loop?)");
+		stop(L, s, too_long);
 	if (cpu_now() > s->deadline)
-		stop(L, s, "the file takes too much processor time");
+		stop(L, s, too_long);
 }
 
 void
@@ -105,7 +107,7 @@ sl_lua_sandbox_charge(lua_State *L, uint64_t steps)
 
 	s->steps += steps;
 	if (s->limit == NULL && s->steps > SL_LUA_STEPS)
-		stop(L, s, "the file runs for too long (endless loop?)");
+		stop(L, s, too_long);
 }
 
 static int

@@ -98,7 +98,10 @@ take_string(struct scan *s)
 	if (s->pending >= 0) {
 		const struct sl_source_field *f = &s->source->fields[s->pending];
 
-		if (f->table >= 0 && f->len == 4 && memcmp(f->name, "Desc", 4) == 0) {
+		/* One with an escape is left to be found by its place: Lua's value has another text. */
+		bool plain = memchr(begin, '\\', (size_t)(s->p - begin)) == NULL;
+
+		if (plain && f->table >= 0 && f->len == 4 && memcmp(f->name, "Desc", 4) == 0) {
 			s->source->tables[f->table].desc = begin;
 			s->source->tables[f->table].desc_len = (size_t)(s->p - begin);
 		}
@@ -286,14 +289,25 @@ sl_source_find_table(struct sl_source *source, unsigned int insert_line, const c
 				found = (int)i;
 			if (same_desc)
 				break;
-		} else if (insert_line == 0 && !t->taken &&
-			   (desc == NULL ? t->desc == NULL && t->parent >= 0 : same_desc)) {
-			found = (int)i;
+		} else if (insert_line == 0 && !t->taken && same_desc) {
 			t->taken = true;
-			break;
+			return (int)i;
 		}
 	}
-	return found;
+	if (found >= 0 || insert_line != 0)
+		return found;
+	/* An entry of a list whose Desc is computed or missing: the first that looks like a target. */
+	for (size_t i = 0; i < source->n_tables; i++) {
+		struct sl_source_table *t = &source->tables[i];
+
+		if (!t->taken && t->desc == NULL && t->parent >= 0 &&
+			(sl_source_field_line(source, (int)i, "Desc") != 0 ||
+				sl_source_field_line(source, (int)i, "Path") != 0)) {
+			t->taken = true;
+			return (int)i;
+		}
+	}
+	return -1;
 }
 
 static unsigned int
