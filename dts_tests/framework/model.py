@@ -125,6 +125,7 @@ def split(
     packets: list[Packet] = []
     used = FILE_HEADER
     part = late = 0
+    parts_of: int | None = None
     any_in_window = False
 
     def close() -> None:
@@ -138,7 +139,7 @@ def split(
 
     def leave(new: tuple[int, int] | None) -> None:
         """The clock leaves the window, for a later one or (None) because the capture ends."""
-        nonlocal any_in_window, part
+        nonlocal any_in_window, part, parts_of
         close()
         if empty and window:
             at = window
@@ -147,8 +148,9 @@ def split(
             until = new[0] if new else window[1]
             while at[0] < until:
                 files.append(File(at[0], at[1], 1 if size else 0, []))
+                parts_of, part = at[0], 1
                 at = windows.around(at[1])
-        any_in_window, part = False, 0
+        any_in_window = False
 
     for packet in capture:
         if windows:
@@ -166,8 +168,10 @@ def split(
             packet = packet._replace(data=packet.data[:slice_len])
         if size and packets and used + record_size(packet) > size:
             close()
-        if not packets:
-            part += 1
+        if not packets and window:
+            # Parts are counted on if a window comes again and this target has made no file of another one meanwhile.
+            part = part + 1 if parts_of == window[0] else 1
+            parts_of = window[0]
         packets.append(packet)
         used += record_size(packet)
         any_in_window = True
