@@ -108,12 +108,17 @@ time_text(uint64_t ns, char text[64])
 }
 
 static void
-summary(const struct sl_import_result *result)
+summary(const struct sl_import_params *params, const struct sl_import_result *result)
 {
 	char first[64], last[64];
 
 	if (!result->capture[0])
 		return;
+	if (result->incomplete) {
+		printf("capture %s: incomplete; `sluice store info --store %s %s` says what it holds\n",
+			result->capture, params->store, result->capture);
+		return;
+	}
 	printf("capture %s: %" PRIu64 " packets, %" PRIu64 " bytes", result->capture, result->packets, result->bytes);
 	if (result->packets)
 		printf(", %s to %s", time_text(result->first_ts, first), time_text(result->last_ts, last));
@@ -199,7 +204,7 @@ cmd_import(int argc, char **argv)
 	sigaction(SIGTERM, &action, NULL);
 	ret = sl_import(&params, &result, errbuf);
 	if (!quiet)
-		summary(&result);
+		summary(&params, &result);
 	if (fflush(stdout) == EOF && ret == 0)
 		return SL_EXIT_FAILED;
 	if (ret == 0)

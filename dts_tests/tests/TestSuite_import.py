@@ -422,6 +422,31 @@ class TestImport(TestSuite):
         verify(len(stored(store, "both").packets) == len(expected), "the capture has changed")
 
     @func_test
+    def test_full_disk(self) -> None:
+        """A store without space left.
+
+        **Steps:**
+            * Import more than a small loop-mounted ext4 can hold, after a capture that fits.
+
+        **Verify:**
+            * Exit status 1; what is missing is said. The first capture is whole, and the second one holds the packets
+              that the message counts, from the first one on.
+        """
+        disk = self.enter(fs.LoopFs(self.dir, 24 << 20))
+        big = traffic.make_traffic(self.dir + "/big.pcap", bytes=int(48e6), seed=5)
+        store = disk.path + "/store"
+        run.import_capture(store, self.capture, capture="first")
+        result = run.import_capture(store, big, capture="second", rc=1)
+        verify(result.err.count("no space left") == 1 and "make room" in result.err, result.err)
+        verify(f"the files have {os.path.getsize(big)} bytes" in result.err, result.err)
+        oracle.verify_same_packets(stored(store, "first").packets, self.packets)
+        got = stored(store, "second").packets
+        verify("capture second: incomplete" in result.out, result.out)
+        verify(len(got) > 10000 and f"({len(got)} packets are stored" in result.err, f"{len(got)}: {result.err}")
+        oracle.verify_same_packets(got, pcap.read_packets(big)[: len(got)])
+        run.sluice("store", "verify", "--store", store)
+
+    @func_test
     def test_refusals(self) -> None:
         """What cannot be imported is refused before anything is written.
 

@@ -280,15 +280,6 @@ sl_store_writer_close(struct sl_store_writer *writer, char *errbuf)
 	return 0;
 }
 
-void
-sl_store_writer_stats(const struct sl_store_writer *writer, uint64_t *packets, uint64_t *bytes, uint64_t *chunks)
-{
-	(void)writer;
-	*packets = *bytes = *chunks = 0;
-	for (size_t i = 0; i < fake.count; i++, ++*packets)
-		*bytes += 16 + fake.packets[i].caplen;
-}
-
 const struct sl_capture_info *
 sl_store_writer_info(const struct sl_store_writer *writer)
 {

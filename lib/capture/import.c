@@ -42,6 +42,8 @@ struct import {
 	struct sl_store_writer *writer;
 	char *errbuf;
 	int failure; /* first -errno */
+	char store_error[SL_STORE_ERRBUF]; /* why the store took no more; store_errno 0: it did */
+	int store_errno;
 
 	/* the input at hand */
 	uint64_t file_packets, over_snap, bad_times, too_large, no_times;
@@ -110,6 +112,16 @@ stopping(const struct import *im)
 
 /* ---------------------------------------------------------------- packets */
 
+/* Said only when the capture is closed: then the store knows what reached the disk. */
+static int
+store_failed(struct import *im, int error, const char *errbuf)
+{
+	snprintf(im->store_error, sizeof(im->store_error), "%s", errbuf[0] ? errbuf : strerror(-error));
+	im->result->incomplete = true;
+	im->store_errno = error;
+	return error;
+}
+
 /* @return 0, or -errno: the store takes no more */
 static int
 store_packet(struct import *im, const struct rd_packet *packet, uint32_t snap_len)
@@ -138,8 +150,7 @@ store_packet(struct import *im, const struct rd_packet *packet, uint32_t snap_le
 			im->bad_times++;
 			return 0;
 		}
-		fail(im, ret, "%s", errbuf[0] ? errbuf : strerror(-ret));
-		return ret;
+		return store_failed(im, ret, errbuf);
 	}
 	if (packet->caplen > snap_len)
 		im->over_snap++;
@@ -194,9 +205,7 @@ tick(struct import *im, bool silent)
 		return 0;
 	im->last_idle = now;
 	ret = sl_store_writer_idle(im->writer, silent && im->live ? now_ns(CLOCK_REALTIME) - CLOCK_MARGIN : 0, errbuf);
-	if (ret < 0)
-		fail(im, ret, "%s", errbuf[0] ? errbuf : strerror(-ret));
-	return ret;
+	return ret < 0 ? store_failed(im, ret, errbuf) : 0;
 }
 
 static void
@@ -348,7 +357,7 @@ import_input(struct import *im, struct input *input)
 					source->label, reader->offset);
 				return -EINTR;
 			case REFILL_FAILED:
-				return input->stream ? im->failure : 0;
+				return im->store_errno;
 			default:
 				event = reader_end(reader, source_avail(source));
 				if (event == RD_MORE)
@@ -403,11 +412,6 @@ import_each(struct import *im)
 				"%" PRIu64,
 				input->source.label, im->survey.snap_len, im->over_snap);
 		im->done_before += input->reader.offset;
-		if (ret == -ENOSPC && !im->survey.streams)
-			warn(im,
-				"the files have %" PRIu64 " bytes and need as much space in the store, %" PRIu64
-				" of them were read; make room or name another --store, and import them again",
-				im->survey.total, im->done_before);
 		source_close(&input->source);
 		reader_free(&input->reader);
 		if (ret < 0)
@@ -460,11 +464,25 @@ begin_capture(struct import *im)
 	return 0;
 }
 
+/* @return 0, or -errno: the store failed now or before */
+static int
+close_capture(struct import *im)
+{
+	char errbuf[SL_STORE_ERRBUF] = "";
+	int ret = sl_store_writer_close(im->writer, errbuf);
+
+	/* The writer's last word has the first error in it. */
+	if (ret < 0)
+		store_failed(im, ret, errbuf);
+	if (im->store_errno)
+		fail(im, im->store_errno, "%s", im->store_error);
+	return im->store_errno;
+}
+
 int
 sl_import(const struct sl_import_params *params, struct sl_import_result *result, char *errbuf)
 {
 	struct import im = {.params = params, .result = result, .errbuf = errbuf};
-	char store_errbuf[SL_STORE_ERRBUF] = "";
 	int ret;
 
 	memset(result, 0, sizeof(*result));
@@ -494,17 +512,12 @@ sl_import(const struct sl_import_params *params, struct sl_import_result *result
 	if (ret < 0)
 		goto out;
 	im.began = now_ns(CLOCK_MONOTONIC);
-	/* What was appended may not have reached the disk when the store fails: only the writer knows. */
-	if (import_each(&im) < 0 && im.failure != -EINTR) {
-		uint64_t bytes, chunks;
-
-		sl_store_writer_stats(im.writer, &result->packets, &bytes, &chunks);
-		result->bytes = bytes > 16 * result->packets ? bytes - 16 * result->packets : 0;
-	}
+	import_each(&im);
 	progress(&im, NULL, true);
-	ret = sl_store_writer_close(im.writer, store_errbuf);
-	if (ret < 0)
-		fail(&im, ret, "%s", store_errbuf[0] ? store_errbuf : strerror(-ret));
+	ret = close_capture(&im);
+	if (ret == -ENOSPC && !im.survey.streams)
+		warn(&im, "the files have %" PRIu64 " bytes and need about as much space in the store",
+			im.survey.total);
 	ret = im.failure;
 	/* -EINVAL is kept for "nothing was touched". */
 	if (ret == -EINVAL)

@@ -236,9 +236,8 @@ test_store_errors(void **state)
 	assert_int_equal(import(-1, 1, files), -ENOSPC);
 	said("append failed");
 	assert_int_equal(fake.closed, 1);
-	assert_int_equal(result.packets, 2);
-	assert_int_equal(result.bytes, 100);
-	said("the files have 354 bytes and need as much space");
+	assert_true(result.incomplete);
+	said("the files have 354 bytes and need about as much space");
 
 	fake_reset();
 	fake.create_result = -EEXIST;

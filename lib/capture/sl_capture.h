@@ -36,6 +36,7 @@ struct sl_import_params {
 
 struct sl_import_result {
 	char capture[128];   /**< name of the capture made, "" if none was */
+	bool incomplete;     /**< the store failed: it holds fewer packets than are counted here */
 	uint64_t packets;
 	uint64_t bytes;      /**< captured bytes, without record headers */
 	uint64_t too_large;  /**< packets too large for a chunk, skipped */
