@@ -115,7 +115,7 @@ push_eal_init(struct push_eal *eal, char **argv)
 	words[n++] = (char *)"--no-pci";
 	words[n++] = (char *)"--no-telemetry";
 	words[n++] = (char *)"--log-level";
-	words[n++] = (char *)"lib.eal:warning";
+	words[n++] = (char *)"lib.eal:error";
 	/* --in-memory leaves no files behind, however the process ends; EAL refuses it together with --no-huge. */
 	words[n++] = eal->hugepages ? (char *)"--in-memory" : (char *)"--no-huge";
 	if (eal->extra) {
