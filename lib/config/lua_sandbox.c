@@ -155,7 +155,7 @@ explain(struct sl_lua_sandbox *s, int status, const char *message, unsigned int 
 	const size_t prefix = strlen(CHUNK_NAME); /* "config:" has the length of "=config" */
 
 	*line = 0;
-	if (strncmp(text, CHUNK_NAME + 1, prefix - 1) == 0 && text[prefix - 1] == ':' &&
+	if (strncmp(text, &CHUNK_NAME[1], prefix - 1) == 0 && text[prefix - 1] == ':' &&
 		isdigit((unsigned char)text[prefix])) {
 		char *end;
 

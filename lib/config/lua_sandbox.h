@@ -20,7 +20,9 @@
 
 #define SL_LUA_ERRBUF 512u
 #define SL_LUA_MEMORY (64u << 20)     /**< bytes */
+#ifndef SL_LUA_STEPS
 #define SL_LUA_STEPS 20000000u        /**< VM instructions: 96 targets take about ten thousand */
+#endif
 #define SL_LUA_CPU_NS 2000000000ull   /**< processor time */
 #define SL_LUA_DATES 16u
 
