@@ -445,10 +445,12 @@ export_chunks(struct sl_capture *capture, const struct options *o, FILE *out, vo
 	const struct sl_capture_info *info = sl_capture_info(capture);
 	const struct pcap_header header = {
 		PCAP_NSEC_MAGIC, 2, 4, 0, 0, info->snap_len ? info->snap_len : DEFAULT_SNAP_LEN, info->link_type};
-	bool whole = o->from == 0 && o->to == UINT64_MAX, written;
+	bool whole = o->from == 0 && o->to == UINT64_MAX;
+	int err = 0;
 
-	written = fwrite(&header, sizeof(header), 1, out) == 1;
-	for (uint64_t n = first; n < end && written; n++) {
+	if (fwrite(&header, sizeof(header), 1, out) != 1)
+		err = errno;
+	for (uint64_t n = first; n < end && err == 0; n++) {
 		struct sl_chunk chunk;
 		int ret = 0;
 
@@ -460,17 +462,18 @@ export_chunks(struct sl_capture *capture, const struct options *o, FILE *out, vo
 		if (ret == 0)
 			ret = sl_capture_read(capture, n, buf, &chunk);
 		if (ret == 0) {
-			written = write_chunk(out, &chunk, o, &packets);
+			if (!write_chunk(out, &chunk, o, &packets))
+				err = errno;
 		} else {
 			report_bad(capture, n, n, ret);
 			bad++;
 		}
 		show_progress("export", info->name, n + 1 - first, end - first);
 	}
-	if (fflush(out) != 0)
-		written = false;
-	if (!written) {
-		fprintf(stderr, "sluice store: %s: %s\n", o->output, strerror(errno));
+	if (fflush(out) != 0 && err == 0)
+		err = errno;
+	if (err != 0) {
+		fprintf(stderr, "sluice store: %s: %s\n", out == stdout ? "standard output" : o->output, strerror(err));
 		return SL_EXIT_FAILED;
 	}
 	if (bad > 0)
