@@ -128,6 +128,20 @@ is_remote(const char *type)
 	return false;
 }
 
+/* "8:17" */
+static bool
+parse_device(const char *s, unsigned int *dev_major, unsigned int *dev_minor)
+{
+	char *end;
+
+	*dev_major = (unsigned int)strtoul(s, &end, 10);
+	if (end == s || *end != ':')
+		return false;
+	s = end + 1;
+	*dev_minor = (unsigned int)strtoul(s, &end, 10);
+	return end != s && *end == '\0';
+}
+
 /* One line of mountinfo, proc(5): id parent major:minor root point options optional... - type source super */
 static bool
 parse_mountinfo(char *line, char **point, char **type, char **source, unsigned int *dev_major, unsigned int *dev_minor)
@@ -136,12 +150,9 @@ parse_mountinfo(char *line, char **point, char **type, char **source, unsigned i
 	unsigned int n = 0;
 
 	line[strcspn(line, "\n")] = '\0';
-	for (field = strtok_r(line, " ", &save); field && n < 6; field = strtok_r(NULL, " ", &save)) {
-		fields[n++] = field;
-		if (n == 6)
-			break;
-	}
-	if (n < 6 || sscanf(fields[2], "%u:%u", dev_major, dev_minor) != 2 || fields[4][0] != '/')
+	while (n < 6 && (fields[n] = strtok_r(n ? NULL : line, " ", &save)))
+		n++;
+	if (n < 6 || !parse_device(fields[2], dev_major, dev_minor) || fields[4][0] != '/')
 		return false;
 	do
 		field = strtok_r(NULL, " ", &save);
@@ -228,7 +239,7 @@ bool
 sl_mount_on_root_unexpectedly_in(const struct sl_mount_files *files, const char *path)
 {
 	struct sl_mount mount;
-	char dir[SL_PATH_MAX];
+	char dir[SL_PATH_MAX] = "";
 
 	if (fixed_directory(path, dir) || (!is_under(dir, "/mnt") && !is_under(dir, "/media")))
 		return false;

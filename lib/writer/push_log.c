@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
@@ -173,7 +174,8 @@ static int64_t
 day_of_name(const char *name, const char *desc)
 {
 	size_t len = strlen(desc);
-	unsigned int year, month, day;
+	unsigned long date;
+	int month, day;
 	const char *s;
 
 	if (strncmp(name, "push_", 5) != 0 || strncmp(name + 5, desc, len) != 0 || name[5 + len] != '_')
@@ -184,9 +186,12 @@ day_of_name(const char *name, const char *desc)
 	if (s[13] != '\0' &&
 		(s[13] != '_' || !isdigit((unsigned char)s[14]) || s[14 + strspn(s + 14, "0123456789")] != '\0'))
 		return -1;
-	if (sscanf(s, "%4u%2u%2u", &year, &month, &day) != 3 || month < 1 || month > 12 || day < 1 || day > 31)
+	date = strtoul(s, NULL, 10);
+	month = (int)(date / 100 % 100);
+	day = (int)(date % 100);
+	if (month < 1 || month > 12 || day < 1 || day > 31)
 		return -1;
-	return zone_days(year, (int)month, (int)day);
+	return zone_days((int64_t)(date / 10000), month, day);
 }
 
 static void
@@ -337,9 +342,8 @@ write_losses(struct sl_push_log *log, struct log_file *file, const struct tm *tm
 		return 0;
 	n = prefix(text, sizeof(text), tm, ms);
 	n += snprintf(text + n, sizeof(text) - (size_t)n,
-		"log: lines lost: %llu (queue full %llu, not written %llu%s%s)\n",
-		(unsigned long long)(dropped + file->unwritten), (unsigned long long)dropped,
-		(unsigned long long)file->unwritten, file->error ? ": " : "",
+		"log: lines lost: %" PRIu64 " (queue full %" PRIu64 ", not written %" PRIu64 "%s%s)\n",
+		dropped + file->unwritten, dropped, file->unwritten, file->error ? ": " : "",
 		file->error ? strerrordesc_np(file->error) : "");
 	ret = file_ready(log, file, tm, (size_t)n);
 	if (!ret)

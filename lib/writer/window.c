@@ -128,9 +128,7 @@ sl_window_advance(struct sl_window *window, const struct sl_target_config *targe
 		sl_window_skip(window, ts);
 		return false;
 	}
-	if (!open || (ts < window->begin && window->begin - ts > target->split_time))
-		window->clock = ts;
-	else if (ts > window->clock)
+	if (!open || ts > window->clock || (ts < window->begin && window->begin - ts > target->split_time))
 		window->clock = ts;
 	if (open && window->clock >= window->begin && window->clock < window->end)
 		return false;
