@@ -198,8 +198,7 @@ check_filters(struct check *c)
 			continue;
 		errbuf[0] = '\0';
 		if (sl_filter_check(t->filter, c->link_type, c->snap_len, errbuf) != 0)
-			sl_config_add_finding(c->config, true, sl_config_field_line(c->config, i, "FilterBPF"), t->desc,
-				"FilterBPF", "\"%s\": %s", t->filter, errbuf);
+			sl_config_add_filter_error(c->config, i, errbuf);
 	}
 }
 
@@ -290,7 +289,7 @@ show_split(const struct sl_target_config *t)
 	printf("  split       ");
 	if (t->split_time != 0) {
 		sl_number_format_time(t->split_time, text, sizeof(text));
-		printf("a file every %s, counted from midnight 1970 %s", text, t->align_local ? "local time" : "UTC");
+		printf("a file every %s, aligned to %s", text, t->align_local ? "local time" : "UTC");
 	}
 	if (t->split_byte != 0) {
 		sl_number_format_bytes(t->split_byte, text, sizeof(text));

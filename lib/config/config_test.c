@@ -498,6 +498,41 @@ test_callers_findings(void **state)
 	sl_config_free(config);
 }
 
+static void
+test_filter_hints(void **state)
+{
+	static const struct {
+		const char *filter, *words;
+	} cases[] = {
+		{"tcpp", "syntax error; did you mean \"tcp\" instead of \"tcpp\"?"},
+		{"udp and prt 53", "did you mean \"port\" instead of \"prt\"?"},
+		{"nto host 192.168.1.100", "did you mean \"not\" instead of \"nto\"?"},
+		{"tcp[tcpflag] & tcp-syn != 0", "did you mean \"tcpflags\" instead of \"tcpflag\"?"},
+		{"host tcpp.example.com", NULL},
+		{"port htttp", NULL},
+		{"tcp port", NULL},
+		{"((", NULL},
+	};
+	char text[512];
+	(void)state;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		snprintf(text, sizeof(text), ONE(PLACE ",\nFilterBPF = \"%s\""), cases[i].filter);
+		struct sl_config *config = load_clean(text);
+		sl_config_add_filter_error(config, 0, "syntax error");
+		const struct sl_config_finding *f = sl_config_finding(config, 0);
+		assert_true(f->is_error);
+		assert_int_equal(f->line, 4);
+		assert_string_equal(f->target, "t");
+		assert_string_equal(f->field, "FilterBPF");
+		if (cases[i].words != NULL)
+			assert_non_null(strstr(f->text, cases[i].words));
+		else
+			assert_string_equal(f->text, "syntax error");
+		sl_config_free(config);
+	}
+}
+
 int
 config_tests(void)
 {
@@ -515,6 +550,7 @@ config_tests(void)
 		cmocka_unit_test(test_idioms),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_callers_findings),
+		cmocka_unit_test(test_filter_hints),
 	};
 
 	return cmocka_run_group_tests_name("config", tests, NULL, NULL);

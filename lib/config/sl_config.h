@@ -107,6 +107,11 @@ const struct sl_target_config *sl_config_target(const struct sl_config *config, 
  */
 void sl_config_add_finding(struct sl_config *config, bool is_error, unsigned int line, const char *target,
 	const char *field, const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+/**
+ * Add the error that the filter of target i does not compile, and the keyword of pcap-filter(7) that was probably meant.
+ * @param text  libpcap's message
+ */
+void sl_config_add_filter_error(struct sl_config *config, size_t i, const char *text);
 size_t sl_config_findings(const struct sl_config *config);
 const struct sl_config_finding *sl_config_finding(const struct sl_config *config, size_t i);
 size_t sl_config_errors(const struct sl_config *config);
