@@ -601,3 +601,19 @@ sl_trace_pull(const struct sl_trace *trace, unsigned int attempt, struct sl_pack
 	g.want = offsets[attempt / 2];
 	return solve(trace, trace->oob_index, g, 0, attempt % 2 != 0, packet) ? 0 : 1;
 }
+
+int
+sl_trace_aim(
+	const struct sl_trace *trace, const struct sl_branch *branch, unsigned int attempt, struct sl_packet *packet)
+{
+	bool bits = BPF_OP(trace->program->bf_insns[branch->pc].code) == BPF_JSET;
+	bool right = trace->values[branch->left].op == VALUE_CONST;
+	uint32_t k = trace->values[right ? branch->left : branch->right].value;
+	const uint32_t near[] = {bits ? 0 : k, bits ? UINT32_MAX : k - 1, bits ? k : k + 1};
+	struct goal g = {.care = UINT32_MAX};
+
+	if (attempt >= 3 + 32)
+		return -1;
+	g.want = attempt < 3 ? near[attempt] : 1u << (attempt - 3) ^ (bits ? 0 : k);
+	return solve(trace, right ? branch->right : branch->left, g, 0, false, packet) ? 0 : 1;
+}

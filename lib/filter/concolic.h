@@ -80,4 +80,14 @@ int sl_trace_flip(const struct sl_trace *trace, const struct sl_branch *branch, 
  */
 int sl_trace_pull(const struct sl_trace *trace, unsigned int attempt, struct sl_packet *packet);
 
+/**
+ * Change the packet so that a branch of its trace compares a value at the boundary: equal, one less, one more, one bit
+ * other; of a test for bits each bit alone.
+ *
+ * @param attempt  0, 1, 2, ...
+ * @return as sl_trace_flip()
+ */
+int sl_trace_aim(const struct sl_trace *trace, const struct sl_branch *branch, unsigned int attempt,
+	struct sl_packet *packet);
+
 #endif

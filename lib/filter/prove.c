@@ -24,6 +24,9 @@
 /* Random changes of each kept packet, and random packets. */
 #define MUTATIONS 16u
 #define RANDOM_PACKETS 256u
+#define AIMED_PACKETS 2u
+/* Accepted packets that are changed towards an edge, for its other outcome. */
+#define OUTCOME_TRIES 6u
 #define PATH_STEPS_QUICK 20000u
 #define PATH_STEPS_LONG 400000u
 
@@ -38,10 +41,14 @@ struct prover {
 	bool *covered; /* by edge */
 	bool *feasible; /* by edge */
 	bool *leads; /* by instruction: an open edge can be reached from it */
+	uint8_t *outcomes; /* by edge: bit 0 a packet that took it was rejected, bit 1 one was accepted */
+	uint8_t *outcome_tries; /* by edge */
+	bool by_outcome; /* keep packets that add an outcome */
 	uint16_t *paths; /* by branch: different paths kept */
 	uint64_t *path_set; /* hashes of (branch, path to it) */
 	uint32_t path_count;
 	unsigned int path_limit;
+	uint8_t *aimed; /* by branch and outcome: packets whose comparison was moved to its boundary */
 	struct sl_packet *kept;
 	uint32_t kept_count;
 	uint64_t deadline;
@@ -145,7 +152,12 @@ note_trace(struct prover *p)
 
 	for (uint32_t i = 0; i < t->branch_count; i++) {
 		const struct sl_branch *b = &t->branches[i];
+		uint8_t outcome = t->result != 0 ? 2 : 1;
 
+		if (!(p->outcomes[SL_EDGE(b->pc, b->taken)] & outcome)) {
+			p->outcomes[SL_EDGE(b->pc, b->taken)] |= outcome;
+			keep |= p->by_outcome;
+		}
 		if (!p->covered[SL_EDGE(b->pc, b->taken)]) {
 			p->covered[SL_EDGE(b->pc, b->taken)] = true;
 			keep = true;
@@ -415,6 +427,30 @@ cover(struct prover *p)
 	try_paths(p, PATH_STEPS_LONG);
 }
 
+/*
+ * A wrong comparison shows only in a packet whose verdict hangs on it. So look for packets that take an edge and are
+ * accepted, and such that are rejected: by changing accepted ones.
+ */
+static void
+cover_outcomes(struct prover *p)
+{
+	p->by_outcome = true;
+	for (uint32_t i = 0; i < p->kept_count && p->error == 0; i++) {
+		const struct sl_packet packet = p->kept[i];
+
+		sl_trace_run(&p->trace, &packet);
+		for (uint32_t j = 0; j < p->trace.branch_count && p->trace.result != 0 && !out_of_time(p); j++) {
+			const struct sl_branch b = p->trace.branches[j];
+			uint32_t edge = SL_EDGE(b.pc, !b.taken);
+
+			if (p->outcomes[edge] == 3 || !p->feasible[edge] || p->outcome_tries[edge] >= OUTCOME_TRIES)
+				continue;
+			p->outcome_tries[edge]++;
+			solve_branch(p, &packet, &b, 3);
+		}
+	}
+}
+
 static void
 truncate_and_compare(struct prover *p, const struct sl_packet *packet, bool *tried)
 {
@@ -480,6 +516,33 @@ mutate_and_compare(struct prover *p, const struct sl_packet *packet)
 	free(c.data);
 }
 
+/* Every branch at its boundary, in some packets that are accepted and some that are not. */
+static void
+aim_and_compare(struct prover *p, const struct sl_packet *packet)
+{
+	struct sl_packet c = copy_packet(p, packet);
+
+	for (uint32_t i = 0; i < p->trace.branch_count && p->error == 0; i++) {
+		const struct sl_branch *b = &p->trace.branches[i];
+		uint8_t *done = &p->aimed[2 * b->pc + (p->trace.result != 0)];
+		int ret = 0;
+
+		if (*done == AIMED_PACKETS)
+			continue;
+		++*done;
+		for (unsigned int attempt = 0; ret >= 0 && p->error == 0; attempt++) {
+			ret = sl_trace_aim(&p->trace, b, attempt, &c);
+			if (ret == 0)
+				compare(p, &c);
+			if (ret >= 0) {
+				memcpy(c.data, packet->data, packet->caplen);
+				c.len = packet->len;
+			}
+		}
+	}
+	free(c.data);
+}
+
 static void
 random_and_compare(struct prover *p, uint32_t longest)
 {
@@ -516,6 +579,7 @@ stress(struct prover *p)
 		sl_trace_run(&p->trace, k);
 		truncate_and_compare(p, k, tried);
 		mutate_and_compare(p, k);
+		aim_and_compare(p, k);
 		if (k->caplen > longest)
 			longest = k->caplen;
 	}
@@ -571,10 +635,14 @@ sl_prove(const struct bpf_program *program, sl_filter_fn fn, uint64_t time_limit
 	p.feasible = calloc(edges, sizeof(*p.feasible));
 	p.paths = calloc(program->bf_len, sizeof(*p.paths));
 	p.path_set = calloc(PATH_SLOTS, sizeof(*p.path_set));
+	p.aimed = calloc(edges, sizeof(*p.aimed));
+	p.outcomes = calloc(edges, sizeof(*p.outcomes));
+	p.outcome_tries = calloc(edges, sizeof(*p.outcome_tries));
 	p.leads = calloc(program->bf_len, sizeof(*p.leads));
 	p.kept = calloc(MAX_KEPT, sizeof(*p.kept));
-	if (p.covered == NULL || p.feasible == NULL || p.paths == NULL || p.path_set == NULL || p.leads == NULL ||
-		p.kept == NULL || sl_trace_init(&p.trace, program) != 0 || sl_trace_init(&p.second, program) != 0 ||
+	if (p.covered == NULL || p.feasible == NULL || p.paths == NULL || p.path_set == NULL || p.aimed == NULL ||
+		p.leads == NULL || p.outcomes == NULL || p.outcome_tries == NULL || p.kept == NULL ||
+		sl_trace_init(&p.trace, program) != 0 || sl_trace_init(&p.second, program) != 0 ||
 		find_edges(&p) != 0 || sl_sandbox_create(&p.sandbox) != 0) {
 		snprintf(proof->reason, sizeof(proof->reason), "no memory for the proof");
 		p.error = -ENOMEM;
@@ -583,6 +651,8 @@ sl_prove(const struct bpf_program *program, sl_filter_fn fn, uint64_t time_limit
 	/* Only now: the sandbox may have been waited for. */
 	p.deadline = now_ns() + time_limit;
 	cover(&p);
+	if (p.error == 0)
+		cover_outcomes(&p);
 	if (p.error == 0)
 		stress(&p);
 	sl_sandbox_destroy(p.sandbox);
@@ -596,6 +666,9 @@ out:
 	free(p.feasible);
 	free(p.covered);
 	free(p.leads);
+	free(p.outcomes);
+	free(p.outcome_tries);
+	free(p.aimed);
 	sl_trace_fini(&p.trace);
 	sl_trace_fini(&p.second);
 	return p.error;

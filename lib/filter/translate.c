@@ -42,13 +42,21 @@ struct translation {
 	const struct bpf_insn *in;
 	uint32_t in_count;
 	struct ebpf_insn *out;
-	uint32_t *at; /* at[i]: first eBPF instruction of classic instruction i; [in_count] is the reject block */
+	uint32_t *at; /* at[i]: first eBPF instruction of classic instruction i, or of REJECT() and LEAVE() */
 	uint32_t *target; /* per eBPF instruction: classic instruction it jumps to, or NO_TARGET */
-	bool *reachable; /* per classic instruction; [in_count]: the reject block */
+	bool *reachable; /* likewise */
 	uint32_t n;
 };
 
 #define NO_TARGET UINT32_MAX
+
+/*
+ * The ends of the program. There is only one `exit`: the x86 JIT jumps back to the first one from all others, and gets
+ * a jump back by 127 or 128 bytes wrong.
+ */
+#define REJECT(t) ((t)->in_count)
+#define LEAVE(t) ((t)->in_count + 1)
+#define ENDS 2u
 
 static unsigned int
 load_size(uint16_t code)
@@ -253,9 +261,9 @@ mov_reg(struct translation *t, uint8_t dst, uint8_t src)
 }
 
 static void
-swap(struct translation *t, uint8_t dst, uint32_t bits)
+swap(struct translation *t, uint8_t dst)
 {
-	emit(t, BPF_ALU | EBPF_END | EBPF_TO_BE, dst, 0, 0, bits);
+	emit(t, BPF_ALU | EBPF_END | EBPF_TO_BE, dst, 0, 0, 32);
 }
 
 /* dst = k, of which the checker shall know nothing. */
@@ -265,16 +273,17 @@ load_constant(struct translation *t, uint8_t dst, uint32_t k)
 	mov_reg(t, dst, REG_CAPLEN);
 	emit(t, BPF_ALU | BPF_AND | BPF_K, dst, 0, 0, 0);
 	emit(t, BPF_ALU | BPF_OR | BPF_K, dst, 0, 0, __builtin_bswap32(k));
-	swap(t, dst, 32);
+	swap(t, dst);
 }
 
-/* dst = the bytes at base + off. */
+/* dst = the bytes at base + off. Through the top of 32 bits, so that the checker knows as little of each size. */
 static void
 load_bytes(struct translation *t, uint8_t dst, uint16_t code, uint8_t base, uint32_t off)
 {
 	emit(t, BPF_LDX | BPF_MEM | BPF_SIZE(code), dst, base, (int16_t)off, 0);
-	if (BPF_SIZE(code) != BPF_B)
-		swap(t, dst, load_size(code) * 8);
+	if (BPF_SIZE(code) != BPF_W)
+		emit(t, BPF_ALU | BPF_LSH | BPF_K, dst, 0, 0, 32 - 8 * load_size(code));
+	swap(t, dst);
 }
 
 /* dst = size bytes at packet offset k, or reject. */
@@ -284,7 +293,7 @@ load_absolute(struct translation *t, uint8_t dst, uint16_t code, uint32_t k)
 	uint32_t off = (uint32_t)sizeof(struct sl_record) + k;
 
 	mov_reg(t, REG_TMP, REG_CAPLEN);
-	emit_jump(t, EBPF_JLT | BPF_K, REG_TMP, 0, k + load_size(code), t->in_count);
+	emit_jump(t, EBPF_JLT | BPF_K, REG_TMP, 0, k + load_size(code), REJECT(t));
 	if (off <= INT16_MAX) {
 		load_bytes(t, dst, code, REG_RECORD, off);
 		return;
@@ -303,7 +312,7 @@ load_indirect(struct translation *t, uint16_t code, uint32_t k)
 
 	mov_reg(t, REG_TMP, REG_X);
 	emit(t, EBPF_ALU64 | BPF_ADD | BPF_K, REG_TMP, 0, 0, k + load_size(code));
-	emit_jump(t, BPF_JGT | BPF_X, REG_TMP, REG_CAPLEN, 0, t->in_count);
+	emit_jump(t, BPF_JGT | BPF_X, REG_TMP, REG_CAPLEN, 0, REJECT(t));
 	/* X is below caplen here, so the mask changes nothing; it tells the checker the bound. */
 	mov_reg(t, REG_TMP, REG_X);
 	emit(t, EBPF_ALU64 | BPF_AND | BPF_K, REG_TMP, 0, 0, SL_TRANSLATE_MAX_CAPLEN - 1);
@@ -328,7 +337,7 @@ static void
 store_scratch(struct translation *t, uint8_t src, uint32_t k)
 {
 	mov_reg(t, REG_TMP, src);
-	swap(t, REG_TMP, 32);
+	swap(t, REG_TMP);
 	emit(t, BPF_STX | BPF_MEM | EBPF_DW, REG_STACK, REG_TMP, stack_offset(k), 0);
 }
 
@@ -354,7 +363,7 @@ emit_load(struct translation *t, const struct bpf_insn *p)
 		break;
 	case BPF_MEM:
 		emit(t, BPF_LDX | BPF_MEM | EBPF_DW, dst, REG_STACK, stack_offset(p->k), 0);
-		swap(t, dst, 32);
+		swap(t, dst);
 		break;
 	default: /* BPF_IMM */
 		load_constant(t, dst, p->k);
@@ -379,7 +388,7 @@ emit_alu(struct translation *t, const struct bpf_insn *p)
 	case BPF_DIV:
 	case BPF_MOD:
 		mov_reg(t, REG_TMP, REG_X);
-		emit_jump(t, BPF_JEQ | BPF_K, REG_TMP, 0, 0, t->in_count);
+		emit_jump(t, BPF_JEQ | BPF_K, REG_TMP, 0, 0, REJECT(t));
 		emit(t, BPF_ALU | op | BPF_X, REG_A, REG_X, 0, 0);
 		break;
 	case BPF_LSH:
@@ -469,7 +478,7 @@ emit_insn(struct translation *t, uint32_t i)
 	const struct bpf_insn *p = &t->in[i];
 
 	if (never_in_bounds(p)) {
-		emit_jump(t, BPF_JA, 0, 0, 0, t->in_count);
+		emit_jump(t, BPF_JA, 0, 0, 0, REJECT(t));
 		return;
 	}
 	switch (BPF_CLASS(p->code)) {
@@ -493,13 +502,17 @@ emit_insn(struct translation *t, uint32_t i)
 			break;
 		}
 		mov_reg(t, REG_X, REG_A);
-		swap(t, REG_X, 32);
-		swap(t, REG_X, 32);
+		swap(t, REG_X);
+		swap(t, REG_X);
 		break;
 	default: /* BPF_RET */
+		if (BPF_RVAL(p->code) == BPF_K && p->k == 0) {
+			emit_jump(t, BPF_JA, 0, 0, 0, REJECT(t));
+			break;
+		}
 		if (BPF_RVAL(p->code) != BPF_A)
 			mov_imm(t, REG_A, p->k);
-		emit(t, BPF_JMP | EBPF_EXIT, 0, 0, 0, 0);
+		emit_jump(t, BPF_JA, 0, 0, 0, LEAVE(t));
 		break;
 	}
 }
@@ -571,11 +584,11 @@ translate(struct translation *t, const char **why)
 		if (t->reachable[i])
 			emit_insn(t, i);
 	}
-	t->at[t->in_count] = t->n;
-	if (t->reachable[t->in_count]) {
+	t->at[REJECT(t)] = t->n;
+	if (t->reachable[REJECT(t)])
 		mov_imm(t, REG_A, 0);
-		emit(t, BPF_JMP | EBPF_EXIT, 0, 0, 0, 0);
-	}
+	t->at[LEAVE(t)] = t->n;
+	emit(t, BPF_JMP | EBPF_EXIT, 0, 0, 0, 0);
 	*why = resolve_jumps(t);
 	return *why == NULL ? 0 : -ENOTSUP;
 }
@@ -595,8 +608,8 @@ sl_translate(const struct bpf_program *program, struct ebpf_insn **ins, uint32_t
 	}
 	t.out = calloc(room, sizeof(*t.out));
 	t.target = calloc(room, sizeof(*t.target));
-	t.at = calloc(t.in_count + 1, sizeof(*t.at));
-	t.reachable = calloc(t.in_count + 1, sizeof(*t.reachable));
+	t.at = calloc(t.in_count + ENDS, sizeof(*t.at));
+	t.reachable = calloc(t.in_count + ENDS, sizeof(*t.reachable));
 	if (t.out != NULL && t.target != NULL && t.at != NULL && t.reachable != NULL)
 		ret = translate(&t, why);
 	if (ret == 0) {
