@@ -28,6 +28,8 @@ struct sl_value {
 /* Values an instruction makes at the most: MSH makes its load, two constants and two operations. */
 #define VALUES_PER_INSN 5u
 
+/* Values tried for a comparison, see candidate(). */
+#define MAX_CANDIDATES 40u
 /* Constants of a list of comparisons that are tried. */
 #define CHAIN 4u
 
@@ -411,7 +413,7 @@ static bool
 solve_both(const struct sl_trace *t, const struct sl_value *v, struct goal g, unsigned int depth, bool other_first,
 	struct sl_packet *p)
 {
-	const uint32_t simple[] = {0, 1, g.want + 1, g.want, 2, UINT8_MAX};
+	const uint32_t simple[] = {0, 1, g.want + 1, g.want, 2, UINT8_MAX, 4, 8, 12, 16, 24};
 
 	if (t->values[v->a].op == VALUE_CONST || t->values[v->b].op == VALUE_CONST || depth > 4)
 		return false;
@@ -510,20 +512,29 @@ candidate(uint8_t op, bool yes, uint32_t k, unsigned int n, struct goal *g)
 			return false;
 		k++;
 	}
-	/* JGE: at the boundary first, where mistakes are. */
+	/* JGE: at the boundary first, where mistakes are; then with more and more low bits zero, for masks and shifts.
+	 */
 	if (yes) {
-		const uint32_t above[] = {k, UINT32_MAX, UINT16_MAX, UINT8_MAX, k + 1, k | (k << 1), (k | 0xff) + 1};
+		const uint32_t above[] = {k, UINT32_MAX, UINT16_MAX, UINT8_MAX, k + 1};
+		const unsigned int fixed = sizeof(above) / sizeof(above[0]);
+		unsigned int shift = n - fixed + 1;
 
-		if (n >= sizeof(above) / sizeof(above[0]))
+		if (n >= fixed && shift > 31)
 			return false;
-		g->want = above[n] >= k ? above[n] : k;
+		g->want = n < fixed ? above[n] : ((k >> shift) + 1) << shift;
+		if (g->want < k)
+			g->want = k;
 		return true;
 	} else {
 		const uint32_t below[] = {k - 1, 0, k - 2, k / 2, 1};
+		const unsigned int fixed = sizeof(below) / sizeof(below[0]);
+		unsigned int shift = n - fixed + 1;
 
-		if (n >= sizeof(below) / sizeof(below[0]) || k == 0)
+		if (k == 0 || (n >= fixed && shift > 31))
 			return false;
-		g->want = below[n] < k ? below[n] : 0;
+		g->want = n < fixed ? below[n] : (k - 1) >> shift << shift;
+		if (g->want >= k)
+			g->want = 0;
 		return true;
 	}
 }
@@ -583,7 +594,7 @@ sl_trace_flip(
 	n -= op == BPF_JEQ && branch->taken ? CHAIN : 0;
 	if (right ? !candidate_right(op, !branch->taken, a->value, n, &g)
 		  : !candidate(op, !branch->taken, b->value, n, &g))
-		return attempt >= 4 * (36 + CHAIN) ? -1 : 1;
+		return attempt >= 4 * (MAX_CANDIDATES + CHAIN) ? -1 : 1;
 	if ((right ? b : a)->op == VALUE_CONST || (other_first && (right ? b : a)->op != VALUE_ALU))
 		return 1;
 	return solve(trace, right ? branch->right : branch->left, g, 0, other_first, packet) ? 0 : 1;

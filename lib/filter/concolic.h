@@ -16,7 +16,7 @@
 #include <pcap/pcap.h>
 
 /** Packets that proofs make are no longer than this. */
-#define SL_CONCOLIC_MAX_CAPLEN 65536u
+#define SL_CONCOLIC_MAX_CAPLEN 262144u
 
 struct sl_packet {
 	uint8_t *data;   /**< caplen bytes, malloc()ed */

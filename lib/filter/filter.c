@@ -291,7 +291,7 @@ sl_filter_run(struct sl_filter_set *set, unsigned int lane, const struct sl_chun
 		struct sl_verdict *v = &verdicts->of[i];
 		uint32_t n;
 
-		need_entries(verdicts, used + chunk->packets);
+		need_entries(verdicts, used + chunk->packets + 1); /* so that there is an arena at all */
 		n = run_program(p, chunk, verdicts->arena + used);
 		v->count = n;
 		v->packets = NULL;

@@ -11,6 +11,7 @@
 
 #include <rte_log.h>
 
+#include "concolic.h"
 #include "program_gen.h"
 #include "prove.h"
 #include "translate.h"

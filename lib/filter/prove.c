@@ -316,7 +316,7 @@ find_edges(struct prover *p)
 	for (uint32_t pc = 0; pc < p->program->bf_len; pc++) {
 		const struct bpf_insn *i = &insns[pc];
 
-		if (!reached[pc] || BPF_CLASS(i->code) == BPF_RET)
+		if (!reached[pc] || BPF_CLASS(i->code) == BPF_RET || sl_load_impossible(i))
 			continue;
 		if (BPF_CLASS(i->code) != BPF_JMP) {
 			reached[pc + 1] = true;
@@ -336,14 +336,18 @@ find_edges(struct prover *p)
 
 /*
  * Where a filter takes a header length from the packet, zeros would let headers overlap, so that no port could be what
- * it should: hence bytes first that are 20 and 24 as the length of an IPv4 header, wherever that is.
+ * it should: hence bytes first that are 20 and 24 as the length of an IPv4 header, wherever that is. Programs for
+ * radiotap and PPI begin with the high byte of the length of that header: give them one of 8 bytes.
  */
 static void
 seed_packets(struct prover *p)
 {
-	static const int fill[] = {0x45, 0x46, 0, 0x50, -1, -1};
+	static const uint8_t radio[] = {0, 0, 8, 0, 0, 0, 0, 0};
+	static const int seeds[] = {0x45, 0x46, 0, 0x50, -1, -1}; /* -1: random */
+	const struct bpf_insn *first = p->program->bf_insns;
+	bool with_radio = first->code == (BPF_LD | BPF_B | BPF_ABS) && first->k == 3;
 
-	for (unsigned int i = 0; i < sizeof(fill) / sizeof(fill[0]) && p->error == 0; i++) {
+	for (unsigned int i = 0; i < sizeof(seeds) / sizeof(seeds[0]) && p->error == 0; i++) {
 		struct sl_packet s = {.caplen = 96, .len = 96 + 1000 * (i & 1)};
 
 		s.data = malloc(s.caplen);
@@ -352,7 +356,9 @@ seed_packets(struct prover *p)
 			return;
 		}
 		for (uint32_t j = 0; j < s.caplen; j++)
-			s.data[j] = (uint8_t)(fill[i] >= 0 ? (uint32_t)fill[i] : next_random(p));
+			s.data[j] = (uint8_t)(seeds[i] >= 0 ? (uint32_t)seeds[i] : next_random(p));
+		if (with_radio && i % 2 == 0)
+			memcpy(s.data, radio, sizeof(radio));
 		consider(p, s);
 	}
 }

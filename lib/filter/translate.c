@@ -64,16 +64,6 @@ load_size(uint16_t code)
 	return BPF_SIZE(code) == BPF_W ? 4 : BPF_SIZE(code) == BPF_H ? 2 : 1;
 }
 
-/* A load that no packet of our size can satisfy: libpcap rejects the packet there, so the path ends. */
-static bool
-never_in_bounds(const struct bpf_insn *i)
-{
-	bool load = BPF_CLASS(i->code) == BPF_LD && (BPF_MODE(i->code) == BPF_ABS || BPF_MODE(i->code) == BPF_IND);
-	bool msh = BPF_CLASS(i->code) == BPF_LDX && BPF_MODE(i->code) == BPF_MSH;
-
-	return (load || msh) && (uint64_t)i->k + load_size(i->code) > SL_TRANSLATE_MAX_CAPLEN;
-}
-
 /* The instructions that bpf_filter() knows; its switch has no other labels. */
 static const char *
 unsupported(const struct bpf_insn *in, uint32_t i, uint32_t count)
@@ -155,7 +145,7 @@ find_reachable(struct translation *t)
 	for (uint32_t i = 0; i < t->in_count; i++) {
 		const struct bpf_insn *p = &t->in[i];
 
-		if (!t->reachable[i] || never_in_bounds(p) || BPF_CLASS(p->code) == BPF_RET)
+		if (!t->reachable[i] || sl_load_impossible(p) || BPF_CLASS(p->code) == BPF_RET)
 			continue;
 		if (BPF_CLASS(p->code) != BPF_JMP) {
 			if (i + 1 == t->in_count)
@@ -217,7 +207,7 @@ live_at_start(const struct translation *t, uint32_t *live)
 		const struct bpf_insn *p = &t->in[i];
 		uint32_t behind = 0;
 
-		if (!t->reachable[i] || never_in_bounds(p))
+		if (!t->reachable[i] || sl_load_impossible(p))
 			continue;
 		if (BPF_CLASS(p->code) != BPF_JMP)
 			behind = before[i + 1];
@@ -477,7 +467,7 @@ emit_insn(struct translation *t, uint32_t i)
 {
 	const struct bpf_insn *p = &t->in[i];
 
-	if (never_in_bounds(p)) {
+	if (sl_load_impossible(p)) {
 		emit_jump(t, BPF_JA, 0, 0, 0, REJECT(t));
 		return;
 	}

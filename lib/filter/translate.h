@@ -14,6 +14,7 @@
  * caplen and len and can't do more than 65,535 bytes; and a packet costs no setup.
  */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,17 @@
 
 /** Packets that machine code may be given have a smaller caplen: a record always fits its 1 MiB chunk. */
 #define SL_TRANSLATE_MAX_CAPLEN SL_CHUNK_SIZE
+
+/** A load that no packet can satisfy: libpcap rejects the packet there, so the path ends. */
+static inline bool
+sl_load_impossible(const struct bpf_insn *i)
+{
+	bool load = BPF_CLASS(i->code) == BPF_LD && (BPF_MODE(i->code) == BPF_ABS || BPF_MODE(i->code) == BPF_IND);
+	bool msh = BPF_CLASS(i->code) == BPF_LDX && BPF_MODE(i->code) == BPF_MSH;
+	uint32_t size = BPF_SIZE(i->code) == BPF_W ? 4 : BPF_SIZE(i->code) == BPF_H ? 2 : 1;
+
+	return (load || msh) && (uint64_t)i->k + size > SL_TRANSLATE_MAX_CAPLEN;
+}
 
 /** The machine code of a filter. @return what bpf_filter() returns: 0 rejects the packet */
 typedef uint64_t (*sl_filter_fn)(void *record);
