@@ -369,6 +369,7 @@ static bool
 solve_right(uint8_t op, uint32_t k, uint32_t now, struct goal *g)
 {
 	uint32_t want = (g->want & g->care) | (now & ~g->care);
+	uint32_t got;
 
 	switch (op) {
 	case BPF_ADD:
@@ -405,7 +406,8 @@ solve_right(uint8_t op, uint32_t k, uint32_t now, struct goal *g)
 		return false;
 	}
 	g->care = UINT32_MAX;
-	return true;
+	/* Quotients and remainders don't take every value. */
+	return compute(op, k, g->want, &got) && got == want;
 }
 
 /* Neither operand alone can do it: make the right one something simple, then solve the left one. */

@@ -50,6 +50,8 @@ struct prover {
 	unsigned int path_limit;
 	uint8_t *aimed; /* by branch and outcome: packets whose comparison was moved to its boundary */
 	struct sl_packet *kept;
+	uint8_t *kept_family; /* the seed that a kept packet goes back to */
+	uint8_t family; /* of the packets being made */
 	uint32_t kept_count;
 	uint64_t deadline;
 	uint64_t rng;
@@ -147,7 +149,7 @@ static bool
 note_trace(struct prover *p)
 {
 	const struct sl_trace *t = &p->second;
-	uint64_t hash = 0;
+	uint64_t hash = p->family;
 	bool keep = false;
 
 	for (uint32_t i = 0; i < t->branch_count; i++) {
@@ -187,7 +189,8 @@ grow(struct prover *p, struct sl_packet *packet)
 		p->error = -ENOMEM;
 		return false;
 	}
-	memset(data + packet->caplen, 0, caplen - packet->caplen);
+	/* As its end, so that header lengths found there are those of its seed. */
+	memset(data + packet->caplen, packet->caplen > 0 ? data[packet->caplen - 1] : 0, caplen - packet->caplen);
 	packet->data = data;
 	packet->caplen = (uint32_t)caplen;
 	return true;
@@ -205,10 +208,12 @@ consider(struct prover *p, struct sl_packet packet)
 		compare(p, &packet);
 	} while (p->second.out_of_bounds && p->error == 0 && grow(p, &packet));
 
-	if (keep && p->kept_count < MAX_KEPT && p->error == 0)
+	if (keep && p->kept_count < MAX_KEPT && p->error == 0) {
+		p->kept_family[p->kept_count] = p->family;
 		p->kept[p->kept_count++] = packet;
-	else
+	} else {
 		free(packet.data);
+	}
 }
 
 static struct sl_packet
@@ -272,6 +277,7 @@ expand(struct prover *p, uint32_t index, bool diversify)
 {
 	const struct sl_packet packet = p->kept[index];
 
+	p->family = p->kept_family[index];
 	sl_trace_run(&p->trace, &packet);
 	if (p->trace.out_of_bounds)
 		pull_in(p, &packet);
@@ -340,12 +346,13 @@ find_edges(struct prover *p)
  * radiotap and PPI begin with the high byte of the length of that header: give them one of 8 bytes.
  */
 static void
-seed_packets(struct prover *p)
+cover_from_seeds(struct prover *p)
 {
 	static const uint8_t radio[] = {0, 0, 8, 0, 0, 0, 0, 0};
 	static const int seeds[] = {0x45, 0x46, 0, 0x50, -1, -1}; /* -1: random */
 	const struct bpf_insn *first = p->program->bf_insns;
 	bool with_radio = first->code == (BPF_LD | BPF_B | BPF_ABS) && first->k == 3;
+	uint32_t next = 0;
 
 	for (unsigned int i = 0; i < sizeof(seeds) / sizeof(seeds[0]) && p->error == 0; i++) {
 		struct sl_packet s = {.caplen = 96, .len = 96 + 1000 * (i & 1)};
@@ -359,7 +366,10 @@ seed_packets(struct prover *p)
 			s.data[j] = (uint8_t)(seeds[i] >= 0 ? (uint32_t)seeds[i] : next_random(p));
 		if (with_radio && i % 2 == 0)
 			memcpy(s.data, radio, sizeof(radio));
+		p->family = (uint8_t)i;
 		consider(p, s);
+		for (; next < p->kept_count && p->error == 0 && count_open(p) > 0; next++)
+			expand(p, next, false);
 	}
 }
 
@@ -412,9 +422,7 @@ cover(struct prover *p)
 	int ret;
 
 	/* First only packets that take a new edge are kept. */
-	seed_packets(p);
-	for (i = 0; i < p->kept_count && p->error == 0 && count_open(p) > 0; i++)
-		expand(p, i, false);
+	cover_from_seeds(p);
 	if (count_open(p) == 0 || p->error != 0)
 		return;
 	ret = sl_unreach_joined(p->program, p->feasible);
@@ -444,6 +452,7 @@ cover_outcomes(struct prover *p)
 	for (uint32_t i = 0; i < p->kept_count && p->error == 0; i++) {
 		const struct sl_packet packet = p->kept[i];
 
+		p->family = p->kept_family[i];
 		sl_trace_run(&p->trace, &packet);
 		for (uint32_t j = 0; j < p->trace.branch_count && p->trace.result != 0 && !out_of_time(p); j++) {
 			const struct sl_branch b = p->trace.branches[j];
@@ -642,13 +651,14 @@ sl_prove(const struct bpf_program *program, sl_filter_fn fn, uint64_t time_limit
 	p.paths = calloc(program->bf_len, sizeof(*p.paths));
 	p.path_set = calloc(PATH_SLOTS, sizeof(*p.path_set));
 	p.aimed = calloc(edges, sizeof(*p.aimed));
+	p.kept_family = calloc(MAX_KEPT, sizeof(*p.kept_family));
 	p.outcomes = calloc(edges, sizeof(*p.outcomes));
 	p.outcome_tries = calloc(edges, sizeof(*p.outcome_tries));
 	p.leads = calloc(program->bf_len, sizeof(*p.leads));
 	p.kept = calloc(MAX_KEPT, sizeof(*p.kept));
 	if (p.covered == NULL || p.feasible == NULL || p.paths == NULL || p.path_set == NULL || p.aimed == NULL ||
-		p.leads == NULL || p.outcomes == NULL || p.outcome_tries == NULL || p.kept == NULL ||
-		sl_trace_init(&p.trace, program) != 0 || sl_trace_init(&p.second, program) != 0 ||
+		p.leads == NULL || p.outcomes == NULL || p.kept_family == NULL || p.outcome_tries == NULL ||
+		p.kept == NULL || sl_trace_init(&p.trace, program) != 0 || sl_trace_init(&p.second, program) != 0 ||
 		find_edges(&p) != 0 || sl_sandbox_create(&p.sandbox) != 0) {
 		snprintf(proof->reason, sizeof(proof->reason), "no memory for the proof");
 		p.error = -ENOMEM;
@@ -673,6 +683,7 @@ out:
 	free(p.covered);
 	free(p.leads);
 	free(p.outcomes);
+	free(p.kept_family);
 	free(p.outcome_tries);
 	free(p.aimed);
 	sl_trace_fini(&p.trace);
