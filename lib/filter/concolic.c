@@ -509,7 +509,7 @@ candidate(uint8_t op, bool yes, uint32_t k, unsigned int n, struct goal *g)
 		return n < 35;
 	}
 	if (op == BPF_JGT) {
-		op = BPF_JGE;
+		/* A > k is A >= k + 1. */
 		if (k == UINT32_MAX)
 			return false;
 		k++;

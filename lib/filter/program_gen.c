@@ -81,7 +81,7 @@ sl_gen_program(struct sl_gen *gen, struct bpf_insn insns[SL_GEN_MAX_INSNS])
 		BPF_ALU | BPF_XOR | BPF_X,
 		BPF_ALU | BPF_LSH | BPF_X,
 		BPF_ALU | BPF_RSH | BPF_X,
-		BPF_ALU | BPF_ADD | BPF_K,
+		BPF_ALU | BPF_ADD,
 		BPF_ALU | BPF_SUB | BPF_K,
 		BPF_ALU | BPF_MUL | BPF_K,
 		BPF_ALU | BPF_DIV | BPF_K,

@@ -268,7 +268,7 @@ test_prove_time_limit(void **state)
 	sl_compile_free(&program);
 }
 
-/* DPDK's checker walks all paths unless it recognises where it has been; minutes, without our care. */
+/* DPDK's checker walks all paths unless it recognises where it has been; more than a minute without our care. */
 void
 test_checker_time(void **state)
 {

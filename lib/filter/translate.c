@@ -14,11 +14,11 @@
  * X is R4 because that is RCX there, where shifts want their count.
  *
  * DPDK's checker follows every path and knows a path again only if each register and stack slot is known no better
- * than the time before: a filter whose paths leave different ranges behind takes it minutes. So comparisons are always
- * made on a copy in REG_TMP, which each writes first; the pointer register is set back after use; and what goes to
- * scratch memory, or comes from a constant, is byte-swapped once there and back, which is nothing to the machine and
- * leaves the checker with "any 32 bits". Registers are made from REG_CAPLEN rather than from constants because the
- * checker leaves part of its description of a constant uninitialised.
+ * than the time before: a filter whose paths leave different ranges behind may take it more than a minute. So
+ * comparisons are always made on a copy in REG_TMP, which each writes first; the pointer register is set back after
+ * use; and what goes to scratch memory, or comes from a constant, is byte-swapped once there and back, which is nothing
+ * to the machine and leaves the checker with "any 32 bits". Registers are made from REG_CAPLEN rather than from
+ * constants because the checker leaves part of its description of a constant uninitialised.
  */
 #define REG_A EBPF_REG_0
 #define REG_RECORD EBPF_REG_1
@@ -27,6 +27,9 @@
 #define REG_X EBPF_REG_4
 #define REG_POINTER EBPF_REG_5
 #define REG_STACK EBPF_REG_10
+
+/* BPF_K is 0, as BPF_ADD is. */
+#define ALU64_ADD_K (EBPF_ALU64 | BPF_ADD)
 
 #define MAX_INSNS 4096u
 /* Room for the longest translation of one instruction, see emit_insn(). */
@@ -72,10 +75,9 @@ unsupported(const struct bpf_insn *in, uint32_t i, uint32_t count)
 
 	switch (p->code) {
 	case BPF_LD | BPF_B | BPF_ABS:
-		/* SKF_AD_OFF: the kernel's metadata, which libpcap partly emulates. */
-		return p->k >= 0xfffff000u ? "reads kernel metadata" : NULL;
-	case BPF_LD | BPF_W | BPF_ABS:
 	case BPF_LD | BPF_H | BPF_ABS:
+	case BPF_LD | BPF_W | BPF_ABS:
+		/* SKF_AD_OFF: the kernel's metadata, which libpcap partly emulates. */
 		return p->k >= 0xfffff000u ? "reads kernel metadata" : NULL;
 	case BPF_RET | BPF_K:
 	case BPF_RET | BPF_A:
@@ -97,7 +99,7 @@ unsupported(const struct bpf_insn *in, uint32_t i, uint32_t count)
 	case BPF_ALU | BPF_XOR | BPF_X:
 	case BPF_ALU | BPF_LSH | BPF_X:
 	case BPF_ALU | BPF_RSH | BPF_X:
-	case BPF_ALU | BPF_ADD | BPF_K:
+	case BPF_ALU | BPF_ADD: /* BPF_K is 0 */
 	case BPF_ALU | BPF_SUB | BPF_K:
 	case BPF_ALU | BPF_MUL | BPF_K:
 	case BPF_ALU | BPF_AND | BPF_K:
@@ -289,7 +291,7 @@ load_absolute(struct translation *t, uint8_t dst, uint16_t code, uint32_t k)
 		return;
 	}
 	emit(t, EBPF_ALU64 | EBPF_MOV | BPF_X, REG_POINTER, REG_RECORD, 0, 0);
-	emit(t, EBPF_ALU64 | BPF_ADD | BPF_K, REG_POINTER, 0, 0, off);
+	emit(t, ALU64_ADD_K, REG_POINTER, 0, 0, off);
 	load_bytes(t, dst, code, REG_POINTER, 0);
 	mov_reg(t, REG_POINTER, REG_CAPLEN);
 }
@@ -301,7 +303,7 @@ load_indirect(struct translation *t, uint16_t code, uint32_t k)
 	uint32_t off = (uint32_t)sizeof(struct sl_record) + k;
 
 	mov_reg(t, REG_TMP, REG_X);
-	emit(t, EBPF_ALU64 | BPF_ADD | BPF_K, REG_TMP, 0, 0, k + load_size(code));
+	emit(t, ALU64_ADD_K, REG_TMP, 0, 0, k + load_size(code));
 	emit_jump(t, BPF_JGT | BPF_X, REG_TMP, REG_CAPLEN, 0, REJECT(t));
 	/* X is below caplen here, so the mask changes nothing; it tells the checker the bound. */
 	mov_reg(t, REG_TMP, REG_X);
@@ -309,7 +311,7 @@ load_indirect(struct translation *t, uint16_t code, uint32_t k)
 	emit(t, EBPF_ALU64 | EBPF_MOV | BPF_X, REG_POINTER, REG_RECORD, 0, 0);
 	emit(t, EBPF_ALU64 | BPF_ADD | BPF_X, REG_POINTER, REG_TMP, 0, 0);
 	if (off > INT16_MAX) {
-		emit(t, EBPF_ALU64 | BPF_ADD | BPF_K, REG_POINTER, 0, 0, off);
+		emit(t, ALU64_ADD_K, REG_POINTER, 0, 0, off);
 		off = 0;
 	}
 	load_bytes(t, REG_A, code, REG_POINTER, off);

@@ -634,7 +634,7 @@ int
 sl_unreach_joined(const struct bpf_program *program, bool *feasible)
 {
 	struct analysis an;
-	struct state **at = calloc(program->bf_len + 1, sizeof(*at));
+	struct state **at = calloc(program->bf_len + 1, sizeof(struct state *));
 	bool *work = calloc(program->bf_len + 1, 2);
 	int ret = analysis_init(&an, program);
 
