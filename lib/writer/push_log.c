@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -16,12 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <rte_log.h>
 
+#include "line_queue.h"
 #include "push_log.h"
 #include "sl_writer.h"
 #include "zone.h"
@@ -30,26 +29,9 @@
 RTE_LOG_REGISTER_SUFFIX(sl_push_log_logtype, push_log, INFO);
 #define LOG(level, fmt, ...) rte_log(RTE_LOG_##level, sl_push_log_logtype, "push log: " fmt "\n", ##__VA_ARGS__)
 
-#define LINES 1024u /* a power of two: two lines for each file of 256 targets that roll at once, and some */
-#define LINE_MAX_BYTES 5000u /* a path of SL_PATH_MAX and what is said about it */
 #define KEEP_DAYS 30
 #define RETRY_NS (INT64_C(5) * 1000000000)
 #define CLOSE_WAIT_S 5
-
-/*
- * A cell of the queue. turn says whose it is: position p is free for the producer that took p when turn == p, filled
- * for the consumer when turn == p + 1, free for the next lap when turn == p + LINES. A producer that is preempted
- * between taking and filling holds up the log thread alone, never another producer; the MP mode of rte_ring would make
- * the others spin.
- */
-struct cell {
-	_Alignas(64) _Atomic uint64_t turn;
-	uint64_t t;
-	int64_t sec;
-	unsigned int ms;
-	unsigned int len;
-	char text[LINE_MAX_BYTES];
-};
 
 struct log_file {
 	char *desc;
@@ -70,86 +52,38 @@ struct sl_push_log {
 	size_t count;
 	uint64_t roll_bytes;
 	struct log_file *files;
-	struct cell *cells;
 	const struct sl_zone *zone;
 	pthread_t thread;
 	_Atomic uint32_t stop;
-	_Alignas(64) _Atomic uint64_t tail; /* next position a producer takes */
-	_Alignas(64) _Atomic uint32_t asleep;
-	uint64_t head; /* the log thread's */
+	struct line_queue queue;
 };
-
-/* ---------------------------------------------------------------- the queue */
-
-static void
-futex(_Atomic uint32_t *word, int op, uint32_t value, const struct timespec *timeout)
-{
-	syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, timeout, NULL, 0);
-}
-
-static void
-wake(struct sl_push_log *log)
-{
-	if (atomic_load(&log->asleep) && atomic_exchange(&log->asleep, 0))
-		futex(&log->asleep, FUTEX_WAKE, 1, NULL);
-}
-
-/* @return a cell to fill, or NULL: the queue is full */
-static struct cell *
-take_cell(struct sl_push_log *log, uint64_t *position)
-{
-	uint64_t p = atomic_load_explicit(&log->tail, memory_order_relaxed);
-
-	for (;;) {
-		struct cell *cell = &log->cells[p % LINES];
-		uint64_t turn = atomic_load_explicit(&cell->turn, memory_order_acquire);
-
-		if (turn == p) {
-			if (atomic_compare_exchange_weak_explicit(
-				    &log->tail, &p, p + 1, memory_order_relaxed, memory_order_relaxed)) {
-				*position = p;
-				return cell;
-			}
-		} else if (turn < p) {
-			return NULL;
-		} else {
-			p = atomic_load_explicit(&log->tail, memory_order_relaxed);
-		}
-	}
-}
 
 void
 sl_push_log_line(struct sl_push_log *log, size_t t, const char *fmt, ...)
 {
-	struct timespec now;
-	struct cell *cell;
+	struct line *line;
 	uint64_t position;
 	va_list args;
 	int n;
 
 	if (!log || t >= log->count)
 		return;
-	cell = take_cell(log, &position);
-	if (!cell) {
+	line = line_queue_take(&log->queue, &position);
+	if (!line) {
 		atomic_fetch_add_explicit(&log->files[t].dropped, 1, memory_order_relaxed);
 		return;
 	}
-	clock_gettime(CLOCK_REALTIME, &now);
-	cell->t = t;
-	cell->sec = now.tv_sec;
-	cell->ms = (unsigned int)(now.tv_nsec / 1000000);
+	line->target = t;
+	clock_gettime(CLOCK_REALTIME, &line->time);
 	va_start(args, fmt);
-	n = vsnprintf(cell->text, sizeof(cell->text), fmt, args);
+	n = vsnprintf(line->text, sizeof(line->text), fmt, args);
 	va_end(args);
-	if (n >= (int)sizeof(cell->text)) {
-		n = sizeof(cell->text) - 1;
-		memcpy(cell->text + n - 3, "...", 3);
+	if (n >= (int)sizeof(line->text)) {
+		n = sizeof(line->text) - 1;
+		memcpy(line->text + n - 3, "...", 3);
 	}
-	cell->len = n < 0 ? 0 : (unsigned int)n;
-	/* Sequentially consistent, as the thread's own store of asleep and its look at turn: one of us sees the other.
-	 */
-	atomic_store(&cell->turn, position + 1);
-	wake(log);
+	line->len = n < 0 ? 0 : (unsigned int)n;
+	line_queue_publish(&log->queue, line, position);
 }
 
 /* ---------------------------------------------------------------- files */
@@ -311,10 +245,10 @@ file_write(struct log_file *file, const char *text, size_t len)
 }
 
 static int
-prefix(char *out, size_t size, const struct tm *tm, unsigned int ms)
+prefix(char *out, size_t size, const struct tm *tm, long ns)
 {
-	return snprintf(out, size, "%04d-%02d-%02d %02d:%02d:%02d.%03u ", tm->tm_year + 1900, tm->tm_mon + 1,
-		tm->tm_mday, tm->tm_hour, tm->tm_min, tm->tm_sec, ms);
+	return snprintf(out, size, "%04d-%02d-%02d %02d:%02d:%02d.%03ld ", tm->tm_year + 1900, tm->tm_mon + 1,
+		tm->tm_mday, tm->tm_hour, tm->tm_min, tm->tm_sec, ns / 1000000);
 }
 
 /* Have a file open that takes len more bytes on this day. */
@@ -332,7 +266,7 @@ file_ready(struct sl_push_log *log, struct log_file *file, const struct tm *tm, 
 
 /* Say what was lost, in the place where it is missing. */
 static int
-write_losses(struct sl_push_log *log, struct log_file *file, const struct tm *tm, unsigned int ms)
+write_losses(struct sl_push_log *log, struct log_file *file, const struct tm *tm, long ns)
 {
 	uint64_t dropped = atomic_load_explicit(&file->dropped, memory_order_relaxed);
 	char text[256];
@@ -340,7 +274,7 @@ write_losses(struct sl_push_log *log, struct log_file *file, const struct tm *tm
 
 	if (dropped == 0 && file->unwritten == 0)
 		return 0;
-	n = prefix(text, sizeof(text), tm, ms);
+	n = prefix(text, sizeof(text), tm, ns);
 	n += snprintf(text + n, sizeof(text) - (size_t)n,
 		"log: lines lost: %" PRIu64 " (queue full %" PRIu64 ", not written %" PRIu64 "%s%s)\n",
 		dropped + file->unwritten, dropped, file->unwritten, file->error ? ": " : "",
@@ -356,9 +290,9 @@ write_losses(struct sl_push_log *log, struct log_file *file, const struct tm *tm
 }
 
 static void
-write_line(struct sl_push_log *log, const struct cell *cell)
+write_line(struct sl_push_log *log, const struct line *line)
 {
-	struct log_file *file = &log->files[cell->t];
+	struct log_file *file = &log->files[line->target];
 	char text[64 + LINE_MAX_BYTES];
 	struct tm tm;
 	size_t len;
@@ -368,18 +302,18 @@ write_line(struct sl_push_log *log, const struct cell *cell)
 		file->unwritten++;
 		return;
 	}
-	sl_zone_localtime(log->zone, cell->sec, &tm);
-	len = (size_t)prefix(text, sizeof(text), &tm, cell->ms);
-	memcpy(text + len, cell->text, cell->len);
+	sl_zone_localtime(log->zone, line->time.tv_sec, &tm);
+	len = (size_t)prefix(text, sizeof(text), &tm, line->time.tv_nsec);
+	memcpy(text + len, line->text, line->len);
 	/* One call, one line, whatever a file name holds. */
-	for (size_t i = len; i < len + cell->len; i++) {
+	for (size_t i = len; i < len + line->len; i++) {
 		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
 			text[i] = '?';
 	}
-	len += cell->len;
+	len += line->len;
 	text[len++] = '\n';
 
-	ret = write_losses(log, file, &tm, cell->ms);
+	ret = write_losses(log, file, &tm, line->time.tv_nsec);
 	if (!ret)
 		ret = file_ready(log, file, &tm, len);
 	if (!ret)
@@ -404,18 +338,15 @@ write_line(struct sl_push_log *log, const struct cell *cell)
 static bool
 drain(struct sl_push_log *log)
 {
+	struct line *line;
 	bool any = false;
 
-	for (;;) {
-		struct cell *cell = &log->cells[log->head % LINES];
-
-		if (atomic_load(&cell->turn) != log->head + 1)
-			return any;
-		write_line(log, cell);
-		atomic_store_explicit(&cell->turn, log->head + LINES, memory_order_release);
-		log->head++;
+	while ((line = line_queue_front(&log->queue))) {
+		write_line(log, line);
+		line_queue_pop(&log->queue);
 		any = true;
 	}
+	return any;
 }
 
 /* Lines dropped last, with nothing behind them to carry the word. */
@@ -428,13 +359,12 @@ write_last_losses(struct sl_push_log *log)
 	clock_gettime(CLOCK_REALTIME, &now);
 	sl_zone_localtime(log->zone, now.tv_sec, &tm);
 	for (size_t t = 0; t < log->count; t++)
-		write_losses(log, &log->files[t], &tm, (unsigned int)(now.tv_nsec / 1000000));
+		write_losses(log, &log->files[t], &tm, now.tv_nsec);
 }
 
 static void *
 log_thread(void *arg)
 {
-	const struct timespec second = {.tv_sec = 1};
 	struct sl_push_log *log = arg;
 
 	for (;;) {
@@ -444,10 +374,7 @@ log_thread(void *arg)
 			continue;
 		if (stop)
 			break;
-		atomic_store(&log->asleep, 1);
-		if (atomic_load(&log->cells[log->head % LINES].turn) != log->head + 1 && !atomic_load(&log->stop))
-			futex(&log->asleep, FUTEX_WAIT, 1, &second);
-		atomic_store(&log->asleep, 0);
+		line_queue_wait(&log->queue, &log->stop);
 	}
 	write_last_losses(log);
 	return NULL;
@@ -488,7 +415,7 @@ log_free(struct sl_push_log *log)
 		free(log->files[t].desc);
 	}
 	free(log->files);
-	free(log->cells);
+	line_queue_free(&log->queue);
 	free(log->dir);
 	free(log);
 }
@@ -503,11 +430,8 @@ log_alloc(const char *dir, const char *const *names, size_t count, struct sl_pus
 	memset(log, 0, sizeof(*log));
 	log->dir = strdup(dir);
 	log->files = calloc(count ? count : 1, sizeof(*log->files));
-	log->cells = aligned_alloc(64, LINES * sizeof(*log->cells));
-	if (!log->dir || !log->files || !log->cells)
+	if (!log->dir || !log->files || line_queue_init(&log->queue))
 		goto err;
-	for (unsigned int i = 0; i < LINES; i++)
-		atomic_init(&log->cells[i].turn, i);
 	for (; log->count < count; log->count++) {
 		log->files[log->count].fd = -1;
 		log->files[log->count].desc = strdup(names[log->count]);
@@ -591,8 +515,7 @@ sl_push_log_close(struct sl_push_log *log)
 	if (!log)
 		return;
 	atomic_store(&log->stop, 1);
-	atomic_store(&log->asleep, 0);
-	futex(&log->asleep, FUTEX_WAKE, 1, NULL);
+	line_queue_wake(&log->queue);
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += CLOSE_WAIT_S;
 	/* A log on a hung mount must not keep the push from ending; the thread keeps what it uses. */

@@ -406,6 +406,12 @@ sl_zone_get(const char *name)
 	return zone;
 }
 
+void
+sl_zone_forget_local(void)
+{
+	atomic_store_explicit(&zone_local, NULL, memory_order_release);
+}
+
 /* ---------------------------------------------------------------- looking up */
 
 static int64_t

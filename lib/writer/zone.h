@@ -46,4 +46,7 @@ struct sl_zone *sl_zone_parse(const uint8_t *data, size_t size);
 /** Free a zone of sl_zone_parse(), NULL is allowed; never one of sl_zone_get(). */
 void sl_zone_free(struct sl_zone *zone);
 
+/** Look the process's zone up again at the next sl_zone_get(NULL), for tests that change $TZ. The old one stays valid. */
+void sl_zone_forget_local(void);
+
 #endif

@@ -222,6 +222,7 @@ local_zone(void *arg)
 	else
 		unsetenv("TZ");
 	tzset();
+	sl_zone_forget_local();
 	zone = sl_zone_get(NULL);
 	if (!zone) {
 		fprintf(stderr, "TZ=%s: %s\n", (const char *)arg, strerror(errno));
@@ -234,6 +235,7 @@ static int
 no_local_zone(void *arg)
 {
 	setenv("TZ", arg, 1);
+	sl_zone_forget_local();
 	errno = 0;
 	return sl_zone_get(NULL) != NULL || errno != ENOENT;
 }
