@@ -38,8 +38,7 @@ static const struct header {
 };
 
 struct sum {
-	uint64_t packets, hash, large, interfaces, damage_at;
-	int damage;
+	uint64_t packets, hash, large, interfaces, damage_at, damage;
 };
 
 static void
@@ -127,7 +126,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(file + header->len, data + 1, size - 1);
 	run(file, len, len, false, &whole);
 	run(file, len, step, false, &pieces);
-	must(!memcmp(&whole, &pieces, sizeof(whole)));
+	must(memcmp(&whole, &pieces, sizeof(whole)) == 0);
 	run(file, len, step, true, &scan);
 	must(scan.interfaces >= whole.interfaces);
 	free(file);

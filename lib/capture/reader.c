@@ -146,7 +146,7 @@ identify(struct reader *reader, const uint8_t *buf, size_t avail)
 	for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++) {
 		size_t n = foreign[i].len < avail ? foreign[i].len : avail;
 
-		if (memcmp(buf, foreign[i].magic, n))
+		if (memcmp(buf, foreign[i].magic, n) != 0)
 			continue;
 		reader->decompressor = foreign[i].decompressor;
 		return reader_damage(reader, 0, "%s", foreign[i].what);
