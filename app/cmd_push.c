@@ -31,7 +31,6 @@
 #define SECOND_TICKS 50
 #define SLOTS 32
 #define ERRBUF 1024
-#define DEFAULT_LINK_TYPE 1 /* LINKTYPE_ETHERNET */
 
 struct push {
 	struct push_options options;
@@ -93,23 +92,33 @@ static int
 load_config(struct push *push)
 {
 	int rc = sl_config_load(push->options.config, &push->config);
-	char errbuf[ERRBUF];
 
 	if (!push->config) {
 		fprintf(stderr, "sluice push: %s: %s\n", push->options.config, strerror(-rc));
 		return SL_EXIT_REFUSED;
 	}
 	push->targets = (unsigned int)sl_config_targets(push->config);
-	for (unsigned int t = 0; rc == 0 && t < push->targets; t++) {
-		const struct sl_target_config *target = sl_config_target(push->config, t);
-		uint32_t link_type = push->first ? push->first->info->link_type : DEFAULT_LINK_TYPE;
+	if (rc == 0)
+		return -1;
+	sl_config_print_findings(push->config, stderr);
+	return SL_EXIT_REFUSED;
+}
 
-		if (sl_filter_check(target->filter, link_type, 262144, errbuf))
+/* A filter has a meaning only for a link type, so this waits until the first capture is known. */
+static int
+check_filters(struct push *push, const struct sl_capture_info *info)
+{
+	char errbuf[SL_FILTER_ERRBUF];
+
+	for (unsigned int t = 0; t < push->targets; t++) {
+		const struct sl_target_config *target = sl_config_target(push->config, t);
+
+		if (sl_filter_check(target->filter, info->link_type, info->snap_len, errbuf))
 			sl_config_add_finding(push->config, true, sl_config_field_line(push->config, t, "FilterBPF"),
-				target->desc, "FilterBPF", "%s", errbuf);
+				target->desc, "FilterBPF", "\"%s\": %s", target->filter, errbuf);
 	}
 	sl_config_print_findings(push->config, stderr);
-	return sl_config_errors(push->config) || rc ? SL_EXIT_REFUSED : -1;
+	return sl_config_errors(push->config) ? SL_EXIT_REFUSED : -1;
 }
 
 static int
@@ -166,10 +175,22 @@ open_first_capture(struct push *push)
 	bool said = false;
 
 	while (!signals) {
-		push->first = push_streams_open_active(push->streams, errbuf);
-		if (push->first)
-			return -1;
-		if (errno != ENOENT || push->options.once || push->options.capture) {
+		struct sl_capture *capture;
+		int rc = sl_capture_open(push->options.store, push->options.capture, &capture, errbuf);
+
+		if (rc == 0) {
+			int status = check_filters(push, sl_capture_info(capture));
+
+			if (status >= 0) {
+				sl_capture_close(capture);
+				return status;
+			}
+			push->first = push_streams_add(push->streams, capture, errbuf);
+			if (push->first)
+				return -1;
+			rc = -errno;
+		}
+		if (rc != -ENOENT || push->options.once || push->options.capture) {
 			fprintf(stderr, "sluice push: %s\n", errbuf);
 			return SL_EXIT_REFUSED;
 		}

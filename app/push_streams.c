@@ -135,17 +135,10 @@ find(struct push_streams *s, uint64_t sequence)
 }
 
 const struct sl_stream *
-push_streams_open_active(struct push_streams *s, char *errbuf)
+push_streams_add(struct push_streams *s, struct sl_capture *capture, char *errbuf)
 {
-	struct sl_capture *capture;
-	struct node *node;
-	int rc = sl_capture_open(s->store, s->single, &capture, errbuf);
+	struct node *node = add_capture(s, capture, errbuf);
 
-	if (rc) {
-		errno = -rc;
-		return NULL;
-	}
-	node = add_capture(s, capture, errbuf);
 	return node ? &node->stream : NULL;
 }
 

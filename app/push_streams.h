@@ -27,8 +27,12 @@ int push_streams_create(const struct sl_config *config, const char *store, const
 	struct push_streams **streams);
 void push_streams_destroy(struct push_streams *streams);
 
-/** Open a capture and compile its filters. Main thread, blocks. @return the stream, or NULL with errno and a printed line */
-const struct sl_stream *push_streams_open_active(struct push_streams *streams, char *errbuf);
+/**
+ * Compile the filters for a capture, which is taken over, also on error. Main thread, blocks.
+ * @param errbuf  SL_FILTER_ERRBUF bytes
+ * @return the stream, or NULL with errno
+ */
+const struct sl_stream *push_streams_add(struct push_streams *streams, struct sl_capture *capture, char *errbuf);
 
 /** For sl_pipeline_params.stream: any thread, never blocks. */
 const struct sl_stream *push_streams_get(void *streams, uint64_t sequence);
