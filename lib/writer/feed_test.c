@@ -14,8 +14,26 @@
 #include <unistd.h>
 
 #include <isa-l/crc.h>
+#include <rte_malloc.h>
 
 #define RECORDS_OFF 128u
+
+/*
+ * Blocks without EAL: its memory is shared with forked processes, and crash_test.c kills these. The program's own
+ * definitions come before those of DPDK's libraries, which nothing here initialises.
+ */
+void *
+rte_malloc(const char *type, size_t size, unsigned int align)
+{
+	(void)type;
+	return aligned_alloc(align, (size + align - 1) / align * align);
+}
+
+void
+rte_free(void *p)
+{
+	free(p);
+}
 
 static struct {
 	const struct feed_stream *stream;

@@ -149,7 +149,9 @@ sl_file_close(struct sl_target *t, const struct sl_mark *after)
 	struct sl_file *f = t->cur;
 
 	f->after = *after;
-	f->after.emitted = t->emitted = f->begin;
+	/* a definition before this one had windows of its own */
+	if (!f->old_config)
+		f->after.emitted = t->emitted = f->begin;
 	f->closed = true;
 	f->next = NULL;
 	t->cur = NULL;
@@ -262,6 +264,26 @@ bool
 sl_file_drained(const struct sl_file *f)
 {
 	return f->open && !f->cur && !f->queue && f->in_flight == 0 && !f->ckpt_in_flight;
+}
+
+void
+sl_file_describe(const struct sl_file *f, struct sl_open_file *o)
+{
+	o->present = true;
+	memcpy(o->pending, f->pending, sizeof(o->pending));
+	o->ino = f->ino;
+	o->size = f->size;
+	o->seq = f->seq;
+	o->begin = f->begin;
+	o->end = f->end;
+	o->part = f->part;
+	o->link_type = f->link_type;
+	o->snap_len = f->snap_len;
+	o->first_ts = f->first_ts;
+	o->last_ts = f->last_ts;
+	o->packets = f->packets;
+	o->late = f->late;
+	o->start = f->start;
 }
 
 void

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "resume.h"
 #include "target.h"
 
 struct rte_ring *
@@ -56,6 +57,9 @@ run(struct sl_job *job)
 		break;
 	case SL_JOB_CHECKPOINT:
 		sl_job_checkpoint(job);
+		break;
+	case SL_JOB_ADOPT:
+		sl_job_adopt(job);
 		break;
 	}
 }

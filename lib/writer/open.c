@@ -22,7 +22,7 @@
 #include "target.h"
 
 #define STEP_MIN (UINT64_C(1) << 20)
-#define STEP_FIRST (UINT64_C(8) << 20)
+#define STEP_FIRST (UINT64_C(4) << 20)
 #define STEP_MAX (UINT64_C(256) << 20)
 #define TRIES_MAX 100000u
 
@@ -61,8 +61,8 @@ direct_fits(int fd)
 	return true;
 }
 
-static void
-set_direct(struct sl_file *f)
+void
+sl_file_set_direct(struct sl_file *f)
 {
 	struct sl_endpoint *e = f->target->endpoint;
 	int flags = fcntl(f->fd, F_GETFL);
@@ -179,7 +179,7 @@ create(struct sl_job *job)
 	f->dev = st.st_dev;
 	f->allocated = 0;
 	f->preallocate = true;
-	set_direct(f);
+	sl_file_set_direct(f);
 	return 0;
 }
 

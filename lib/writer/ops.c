@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -190,4 +191,14 @@ sl_op_mkdirs(const char *dir, const char *below)
 		}
 	}
 	return 0;
+}
+
+void
+sl_error_text(char *errbuf, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(errbuf, SL_WRITER_ERRBUF, fmt, ap);
+	va_end(ap);
 }

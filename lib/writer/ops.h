@@ -83,6 +83,8 @@ sl_crash_after(enum sl_point point)
 int sl_op_mkdirs(const char *dir, const char *below);
 /** fsync a directory by path. @return 0 or -errno */
 int sl_op_fsync_dir(enum sl_point point, const char *dir);
+/** Fill an error buffer of SL_WRITER_ERRBUF bytes. */
+void sl_error_text(char *errbuf, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /** Directory part of a path. */
 void sl_op_dirname(const char *path, char *dir, size_t size);
 

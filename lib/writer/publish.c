@@ -134,6 +134,17 @@ link_or_rename(const struct sl_file *f, bool *renamed)
 	return -errno;
 }
 
+static int
+journal_intent(struct sl_target *t, const struct sl_file *f)
+{
+	struct sl_open_file *o = &t->intent;
+
+	if (!t->journal)
+		return 0;
+	sl_file_describe(f, o);
+	return sl_journal_intent(t->journal, o, f->final, &f->after);
+}
+
 /* Choose the final name and give it to the file. */
 static int
 name_file(struct sl_job *job, bool *renamed)
@@ -169,7 +180,7 @@ name_file(struct sl_job *job, bool *renamed)
 		if (err != ENOENT)
 			return sl_job_fail(job, -err, "lstat", f->final);
 		sl_crash_before(SL_POINT_PUBLISH_INTENT);
-		rc = sl_journal_intent(t->journal, f->pending, f->final, f->ino, f->dev, f->size, &f->after);
+		rc = journal_intent(t, f);
 		if (rc < 0)
 			return sl_job_fail(job, rc, "journal", sl_journal_path(t->journal));
 		sl_crash_after(SL_POINT_PUBLISH_INTENT);
@@ -241,7 +252,7 @@ sl_job_publish(struct sl_job *job)
 		return;
 	}
 	sl_crash_before(SL_POINT_PUBLISH_DONE);
-	rc = sl_journal_done(t->journal, f->final, &f->after);
+	rc = sl_journal_done(t->journal, &f->after);
 	if (rc < 0) {
 		sl_job_fail(job, rc, "journal", sl_journal_path(t->journal));
 		return;

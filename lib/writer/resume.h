@@ -4,14 +4,19 @@
 #ifndef SL_WRITER_RESUME_H
 #define SL_WRITER_RESUME_H
 
-/** @file The state directory: what the journals of a push before this one say. Main thread. */
+/** @file The state directory: what the journals of a push before this one say, and how a target goes on from there. */
 
 #include "target.h"
 
-/** Lock the state directory, read and settle all journals. @return 0; -EBUSY; another -errno with a line in errbuf */
+/** Lock the state directory, read and settle all journals. Main thread. @return 0; -EBUSY; another -errno, with a line */
 int sl_resume_open(struct sl_writers *writers, char *errbuf);
-/** A target goes on at its first position: with its open split if that is where its journal ended. */
+/** A target goes on at its first position: with its open split if that is where its journal ended. Main thread. */
 void sl_resume_start(struct sl_target *t, const struct sl_position *first);
 void sl_resume_close(struct sl_writers *writers);
+
+/** Settle a journal whose mount was missing at first. Helper thread; fills the job's result. */
+void sl_job_adopt(struct sl_job *job);
+/** Take over what has been settled. The lcore (main thread before it starts). */
+void sl_resume_apply(struct sl_target *t);
 
 #endif

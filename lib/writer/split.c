@@ -322,6 +322,7 @@ take_chunk(struct sl_target *t, const struct sl_dispatch *d)
 			sl_file_close(t, &mark);
 		}
 		use_stream(t, d);
+		sl_target_first_checkpoint(t);
 		t->chunk_window = t->window;
 		t->in_chunk = true;
 		t->fed = false;

@@ -16,6 +16,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "resume.h"
+
+static const struct sl_uuid no_capture;
+
 struct sl_mark
 sl_target_mark(const struct sl_target *t, uint32_t k)
 {
@@ -265,6 +269,7 @@ published(struct sl_target *t)
 		set_text(t, t->stats.example_renamed, f->final);
 	t->ckpt_at = t->writer->now;
 	t->ckpt_bytes = t->cur ? t->cur->size : 0;
+	t->journaled = t->journaled || memcmp(&f->after.capture, &no_capture, sizeof(no_capture)) != 0;
 	drop_head(t);
 	update_unpublished(t);
 }
@@ -299,6 +304,11 @@ sl_target_job_done(struct sl_target *t, struct sl_job *job)
 		t->ckpt_final = false;
 		t->ckpt_at = t->writer->now;
 		t->ckpt_mark = t->ckpt.mark.position;
+		t->journaled = true;
+		break;
+	case SL_JOB_ADOPT:
+		t->recovery.deferred = false;
+		sl_resume_apply(t);
 		break;
 	}
 	sl_target_worked(t, job->epoch);
@@ -335,34 +345,31 @@ pump_urgent(struct sl_target *t)
 		post(t, &t->urgent, SL_JOB_EXTEND, f, bytes_needed(f));
 }
 
+static bool
+knows_capture(const struct sl_target *t)
+{
+	return memcmp(&t->capture, &no_capture, sizeof(no_capture)) != 0;
+}
+
 static void
 begin_checkpoint(struct sl_target *t)
 {
 	struct sl_file *f = t->cur;
 	struct sl_open_file *o = &t->ckpt.file;
 
+	if (!knows_capture(t)) {
+		/* it has taken nothing yet: what the journal says is still right */
+		t->ckpt_final = false;
+		return;
+	}
 	t->ckpt_outstanding = 0;
 	if (f && !sl_file_ckpt_write(f))
 		return;
 	t->ckpt.mark = sl_target_mark(t, 0);
-	o->present = f != NULL;
-	if (f) {
-		snprintf(o->pending, sizeof(o->pending), "%s", f->pending);
-		o->ino = f->ino;
-		o->dev = f->dev;
-		o->size = f->size;
-		o->seq = f->seq;
-		o->begin = f->begin;
-		o->end = f->end;
-		o->part = f->part;
-		o->link_type = f->link_type;
-		o->snap_len = f->snap_len;
-		o->first_ts = f->first_ts;
-		o->last_ts = f->last_ts;
-		o->packets = f->packets;
-		o->late = f->late;
-		o->start = f->start;
-	}
+	if (f)
+		sl_file_describe(f, o);
+	else
+		o->present = false;
 	t->ckpt_wanted = true;
 	t->ckpt_bytes = 0;
 }
@@ -378,12 +385,22 @@ sl_target_checkpoint(struct sl_target *t, bool final)
 		t->ckpt_final = true;
 	if (t->ckpt_wanted || t->chain.busy || t->closing_count || t->failing)
 		return;
-	if (!t->ckpt_final && now - t->ckpt_at < t->writers->checkpoint_ns &&
-		t->ckpt_bytes < t->writers->checkpoint_bytes)
-		return;
-	if (!t->ckpt_final && sl_position_cmp(&t->next, &t->ckpt_mark) == 0)
+	if (!t->ckpt_final && t->journaled) {
+		if (now - t->ckpt_at < t->writers->checkpoint_ns && t->ckpt_bytes < t->writers->checkpoint_bytes)
+			return;
+		if (sl_position_cmp(&t->next, &t->ckpt_mark) == 0)
+			return;
+	}
+	begin_checkpoint(t);
+}
+
+void
+sl_target_first_checkpoint(struct sl_target *t)
+{
+	if (!t->journal || t->journaled || t->ckpt_wanted || t->chain.busy || t->closing_count || t->cur || t->failing)
 		return;
 	begin_checkpoint(t);
+	sl_target_pump(t);
 }
 
 static void
@@ -391,6 +408,10 @@ pump_chain(struct sl_target *t)
 {
 	struct sl_file *f = t->closing;
 
+	if (t->recovery.deferred) {
+		post(t, &t->chain, SL_JOB_ADOPT, NULL, 0);
+		return;
+	}
 	if (f) {
 		if (sl_file_drained(f) && !f->want_extend)
 			post(t, &t->chain, SL_JOB_PUBLISH, f, 0);

@@ -54,6 +54,7 @@ enum sl_job_type {
 	SL_JOB_EXTEND,     /**< allocate ahead */
 	SL_JOB_PUBLISH,    /**< make durable and link */
 	SL_JOB_CHECKPOINT, /**< fsync and journal the position */
+	SL_JOB_ADOPT,      /**< settle what the journal says, which waited for a mount */
 };
 
 /** Work for a helper thread; at most one of each kind of chain is under way for a target. */
@@ -84,7 +85,7 @@ struct sl_file {
 	uint64_t opened_ns;    /**< CLOCK_MONOTONIC */
 	struct sl_mark start;  /**< where to replay from if the working file is lost */
 	struct sl_mark after;  /**< position after it, once closed */
-	struct sl_target_config *old_config; /**< its definition if that is not the target's any more */
+	const struct sl_target_config *old_config; /**< its definition if that is not the target's any more */
 
 	struct sl_block *cur;  /**< being filled */
 	uint64_t cur_offset;   /**< file offset of the next new block */
@@ -108,6 +109,22 @@ struct sl_file {
 	bool named, renamed;   /**< it has its final name; by rename, not by link */
 	char pending[SL_PATH_MAX];
 	char final[SL_PATH_MAX];
+};
+
+/** What a journal was settled to, until the target goes on from there. */
+struct sl_recovery {
+	bool have;      /**< there is a position */
+	bool deferred;  /**< the mount is missing: to be settled by SL_JOB_ADOPT */
+	bool changed;   /**< the definition is another one now */
+	bool closed;    /**< the file is whole and lacks its name only */
+	bool rewrite;   /**< the journal must be told the position */
+	struct sl_mark mark;
+	struct sl_position promised; /**< what sl_writers_resume() says */
+	struct sl_position first;    /**< what sl_writers_start() said */
+	int fd;         /**< -1: no file */
+	uint64_t dev;
+	uint32_t tail;  /**< bytes in ckpt_page */
+	struct sl_open_file file;
 };
 
 /** A mounted file system that targets write to, with the thread that makes its metadata calls. */
@@ -194,8 +211,11 @@ struct sl_target {
 
 	/* journal */
 	struct sl_journal *journal; /**< helper; NULL: none */
+	struct sl_recovery recovery; /**< helper, while deferred */
+	bool journaled;             /**< the journal has a position */
 	bool ckpt_wanted, ckpt_final;
 	struct sl_checkpoint ckpt;  /**< helper: what is being written */
+	struct sl_open_file intent; /**< helper: as above */
 	struct sl_position ckpt_mark; /**< position of the newest one */
 	uint64_t ckpt_at, ckpt_bytes; /**< time of the newest, bytes since */
 	uint32_t ckpt_outstanding;  /**< writes that it waits for */
@@ -275,6 +295,8 @@ void sl_file_written(struct sl_block *b, int result);
 void sl_file_ckpt_written(struct sl_file *f, int result);
 /** All its bytes are in the file system. */
 bool sl_file_drained(const struct sl_file *f);
+/** As the journal describes it. */
+void sl_file_describe(const struct sl_file *f, struct sl_open_file *o);
 /** Give it back. */
 void sl_file_release(struct sl_file *f);
 /** Write the partial block for a checkpoint of the current file. @return false: not now */
@@ -299,6 +321,8 @@ void sl_target_set_mark(struct sl_target *t, const struct sl_mark *mark);
 /** At a chunk boundary: is a checkpoint due? Then begin it. */
 void sl_target_checkpoint(struct sl_target *t, bool final);
 bool sl_target_idle(const struct sl_target *t);
+/** Before the first packet: the journal must know where the target began. */
+void sl_target_first_checkpoint(struct sl_target *t);
 
 static inline bool
 sl_target_is_done(const struct sl_target *t)
@@ -339,6 +363,7 @@ void sl_job_publish(struct sl_job *job);
 void sl_job_checkpoint(struct sl_job *job);
 /** Is the target's mount there? @return 0, or -ENODEV with the job's error filled in */
 int sl_job_check_mount(struct sl_job *job);
+void sl_file_set_direct(struct sl_file *f);
 int sl_job_fail(struct sl_job *job, int error, const char *what, const char *path);
 /** The definition under which a file is named. */
 static inline const struct sl_target_config *

@@ -102,10 +102,27 @@ sl_uring_submit(struct sl_writer *w, struct sl_uring *u)
 	sl_crash_after(SL_POINT_WRITE_SUBMIT);
 }
 
+/* Files whose writes found the ring full: there is room again, and nobody else remembers them. */
+static void
+kick_all(struct sl_writer *w, struct sl_uring *u)
+{
+	for (unsigned int i = 0; i < w->target_count; i++) {
+		struct sl_target *t = w->targets[i];
+
+		if (t->uring != u || sl_target_is_done(t))
+			continue;
+		for (struct sl_file *f = t->closing; f; f = f->next)
+			sl_file_kick(f);
+		if (t->cur)
+			sl_file_kick(t->cur);
+	}
+}
+
 void
 sl_uring_reap(struct sl_writer *w, struct sl_uring *u)
 {
 	struct io_uring_cqe *cqe;
+	bool was_full = u->in_flight >= SL_URING_DEPTH;
 
 	if (!u->up || u->in_flight == 0)
 		return;
@@ -122,7 +139,10 @@ sl_uring_reap(struct sl_writer *w, struct sl_uring *u)
 		else
 			sl_file_written((struct sl_block *)(uintptr_t)data, result);
 		sl_crash_after(SL_POINT_WRITE_COMPLETE);
+		was_full |= u->in_flight >= SL_URING_DEPTH;
 	}
+	if (was_full && u->in_flight < SL_URING_DEPTH)
+		kick_all(w, u);
 }
 
 void

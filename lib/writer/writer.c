@@ -10,7 +10,6 @@
 #include "sl_writer.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,15 +49,6 @@ sl_writers_memory(unsigned int targets)
 
 /* ---------------------------------------------------------------- making targets */
 
-static void __attribute__((format(printf, 2, 3))) fail_text(char *errbuf, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(errbuf, SL_WRITER_ERRBUF, fmt, ap);
-	va_end(ap);
-}
-
 static struct sl_endpoint *
 find_endpoint(struct sl_writers *all, const char *key)
 {
@@ -89,7 +79,7 @@ find_mount(struct sl_target *t, char *errbuf)
 	}
 	rc = sl_mount_find(t->mount[0] ? t->mount : cfg->path, &mount);
 	if (rc < 0) {
-		fail_text(errbuf, "target \"%s\": %s: cannot tell its file system: %s", cfg->desc, cfg->path,
+		sl_error_text(errbuf, "target \"%s\": %s: cannot tell its file system: %s", cfg->desc, cfg->path,
 			strerror(-rc));
 		return rc;
 	}
@@ -120,7 +110,7 @@ init_target(struct sl_target *t, char *errbuf)
 	/* windows in local time and names ask for it on threads that must not read files */
 	if (!sl_zone_get(t->cfg->time_zone)) {
 		rc = -errno;
-		fail_text(errbuf, "target \"%s\": time zone \"%s\": %s", t->cfg->desc,
+		sl_error_text(errbuf, "target \"%s\": time zone \"%s\": %s", t->cfg->desc,
 			t->cfg->time_zone ? t->cfg->time_zone : "local", strerror(-rc));
 		return rc;
 	}
@@ -203,13 +193,13 @@ sl_writers_create_for(const struct sl_writers_params *params, const struct sl_ta
 	memset(all->targets, 0, sizeof(*all->targets) * (count + 1));
 	rc = sl_crash_setup();
 	if (rc < 0) {
-		fail_text(errbuf, "SLUICE_CRASH or SLUICE_CRASH_LIST: %s", strerror(-rc));
+		sl_error_text(errbuf, "SLUICE_CRASH or SLUICE_CRASH_LIST: %s", strerror(-rc));
 		goto err;
 	}
 	if (params->sink == SL_SINK_FILE) {
 		rc = sl_uring_probe();
 		if (rc < 0) {
-			fail_text(errbuf, "io_uring cannot be used here (see sysctl kernel.io_uring_disabled): %s",
+			sl_error_text(errbuf, "io_uring cannot be used here (see sysctl kernel.io_uring_disabled): %s",
 				strerror(-rc));
 			goto err;
 		}
@@ -248,7 +238,7 @@ sl_writers_create_for(const struct sl_writers_params *params, const struct sl_ta
 	return 0;
 err:
 	if (!errbuf[0])
-		fail_text(errbuf, "writers: %s", strerror(-rc));
+		sl_error_text(errbuf, "writers: %s", strerror(-rc));
 	sl_writers_destroy(all);
 	return rc;
 }
@@ -261,7 +251,7 @@ sl_writers_create(const struct sl_writers_params *params, struct sl_writers **wr
 	int rc;
 
 	if (!targets) {
-		fail_text(errbuf, "writers: %s", strerror(ENOMEM));
+		sl_error_text(errbuf, "writers: %s", strerror(ENOMEM));
 		return -ENOMEM;
 	}
 	for (i = 0; i < n; i++)
@@ -287,11 +277,13 @@ sl_writers_start(struct sl_writers *writers, const struct sl_position *first, ch
 	for (i = 0; i < writers->target_count; i++) {
 		struct sl_target *t = &writers->targets[i];
 
+		t->writer->now = t->ckpt_at = t->status_at = now_ns();
+		t->ckpt_mark = first[i];
 		sl_resume_start(t, &first[i]);
-		t->ckpt_at = t->status_at = now_ns();
-		t->ckpt_mark = t->next;
 		t->consumer->next = t->next;
 		sl_consumer_set(t->consumer, SL_CONSUMER_READY);
+		if (t->recovery.deferred)
+			sl_target_fail(t, ENODEV, "mount point", t->mount);
 	}
 	return 0;
 }

@@ -4,7 +4,6 @@
 
 #include "feed_test.h"
 
-#include <rte_eal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,15 +26,12 @@ main(int argc, char **argv)
 		{"mount", mount_tests},
 		{"push_log", push_log_tests},
 		{"split", split_tests},
+		{"journal", journal_tests},
+		{"crash", crash_tests},
 	};
-	char *words[] = {argv[0], (char *)"--no-huge", (char *)"-m", (char *)"64", (char *)"--no-pci",
-		(char *)"--no-telemetry", (char *)"--file-prefix", (char *)"sluice-writer-test", (char *)"--log-level",
-		(char *)"lib.eal:warning", (char *)"--lcores", (char *)"0", NULL};
 	int failed = 0;
 	size_t i;
 
-	if (rte_eal_init((int)(sizeof(words) / sizeof(words[0])) - 1, words) < 0)
-		return 1;
 	/* with names of groups: these only */
 	for (i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
 		int a = 1;
@@ -45,6 +41,5 @@ main(int argc, char **argv)
 		if (argc == 1 || a < argc)
 			failed += groups[i].run();
 	}
-	rte_eal_cleanup();
 	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
