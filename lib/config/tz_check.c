@@ -198,7 +198,7 @@ sl_tz_nearest(const char *name, char *nearest)
 			d = 0;
 		if (d < best && strlen(zone) < SL_TZ_NAME_MAX) {
 			best = d;
-			snprintf(nearest, SL_TZ_NAME_MAX, "%s", zone);
+			snprintf(nearest, SL_TZ_NAME_MAX, "%.*s", SL_TZ_NAME_MAX - 1, zone);
 		}
 	}
 	fclose(f);

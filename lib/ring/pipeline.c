@@ -37,7 +37,7 @@ sl_pipeline_memory(const struct sl_pipeline_params *params)
 static struct rte_ring *
 make_ring(const struct sl_pipeline *p, const char *kind, unsigned int a, unsigned int b)
 {
-	char name[RTE_RING_NAMESIZE];
+	char name[64]; /* EAL refuses a name of over RTE_RING_NAMESIZE */
 
 	snprintf(name, sizeof(name), "sl_%s_%u_%u", kind, a, b);
 	return rte_ring_create(name, p->params.slots, SOCKET_ID_ANY, RING_F_SP_ENQ | RING_F_SC_DEQ | RING_F_EXACT_SZ);
