@@ -585,9 +585,8 @@ parse_options(const struct action *action, int argc, char **argv, struct options
 			o->capture = optarg;
 		else if (option == 'o')
 			o->output = optarg;
-		else if (option == OPTION_FROM && !take_time("--from", optarg, &o->from))
-			return -1;
-		else if (option == OPTION_TO && !take_time("--to", optarg, &o->to))
+		else if ((option == OPTION_FROM && !take_time("--from", optarg, &o->from)) ||
+			 (option == OPTION_TO && !take_time("--to", optarg, &o->to)))
 			return -1;
 	}
 	if (optind < argc && action->takes_name && !o->capture)

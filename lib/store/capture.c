@@ -321,7 +321,7 @@ int
 sl_capture_sum(struct sl_capture *c, struct sl_capture_totals *t)
 {
 	uint64_t end = sl_capture_committed(c);
-	struct sl_chunk chunk;
+	struct sl_chunk chunk = {0};
 	void *buf;
 
 	*t = (struct sl_capture_totals){0};

@@ -91,6 +91,7 @@ read_text(int dir, char **text)
 	if (n < 0) {
 		ret = -errno;
 		free(*text);
+		*text = NULL;
 		goto out;
 	}
 	(*text)[n] = '\0';

@@ -19,7 +19,7 @@ head_of_this_boot(const struct store_head *head)
 	uint8_t boot_id[16];
 
 	head_boot_id(boot_id);
-	return memcmp(boot_id, unknown, 16) != 0 && memcmp(boot_id, head->boot_id, 16) == 0;
+	return head && memcmp(boot_id, unknown, 16) != 0 && memcmp(boot_id, head->boot_id, 16) == 0;
 }
 
 int

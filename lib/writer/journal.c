@@ -413,8 +413,11 @@ read_text(int fd, char **text, size_t *len)
 		ssize_t n = sl_ops.pread(fd, *text + done, (size_t)st.st_size - done, (off_t)done);
 
 		if (n < 0) {
+			int error = errno;
+
 			free(*text);
-			return -errno;
+			*text = NULL;
+			return error ? -error : -EIO;
 		}
 		if (n == 0)
 			break;

@@ -223,9 +223,11 @@ sl_line_get_text(const char *rest, const char *key, char *value, size_t size)
 		if (c == '%') {
 			if (len - i < 3)
 				return -EINVAL;
-			if (hex_digit(s[i + 1]) < 0 || hex_digit(s[i + 2]) < 0)
+			int high = hex_digit(s[i + 1]), low = hex_digit(s[i + 2]);
+
+			if (high < 0 || low < 0)
 				return -EINVAL;
-			c = (char)(hex_digit(s[i + 1]) << 4 | hex_digit(s[i + 2]));
+			c = (char)(high * 16 + low);
 			i += 2;
 		}
 		if (n + 1 >= size)

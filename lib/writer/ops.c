@@ -61,7 +61,7 @@ struct sl_ops sl_ops = {
 };
 
 static const char *const point_names[SL_POINTS] = {
-#define POINT(id, name) [SL_POINT_##id] = name,
+#define POINT(id, name) [SL_POINT_##id] = (name),
 #include "crash_points.h"
 #undef POINT
 };

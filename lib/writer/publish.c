@@ -70,7 +70,7 @@ rescue(struct sl_job *job)
 {
 	struct sl_file *f = job->file;
 	char dir[SL_PATH_MAX];
-	struct stat st;
+	struct stat st = {0};
 	int fd, rc, flags;
 
 	sl_op_dirname(f->pending, dir, sizeof(dir));

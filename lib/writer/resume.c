@@ -112,7 +112,7 @@ settle_intent(struct sl_job *job, const struct sl_journal_state *s)
 	if (fd >= 0) {
 		rc = take_file(job, o, fd);
 		r->closed = rc == 0;
-		if (rc == 0 || rc != -ESTALE)
+		if (rc != -ESTALE)
 			return rc;
 		close(fd);
 	} else if (fd != -ENOENT && fd != -ESTALE && fd != -ELOOP) {
@@ -139,7 +139,7 @@ settle_checkpoint(struct sl_job *job, const struct sl_journal_state *s)
 	fd = open_same(o->pending, o->ino);
 	if (fd >= 0) {
 		rc = take_file(job, o, fd);
-		if (rc == 0 || rc != -ESTALE)
+		if (rc != -ESTALE)
 			return rc;
 		close(fd);
 	} else if (fd != -ENOENT && fd != -ESTALE && fd != -ELOOP) {
