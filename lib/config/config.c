@@ -177,12 +177,13 @@ by_line(const void *a, const void *b)
 void
 sl_config_print_findings(const struct sl_config *config, FILE *out)
 {
-	const struct sl_config_finding **sorted = calloc(config->n_findings + 1, sizeof(*sorted));
+	const size_t size = sizeof(const struct sl_config_finding *);
+	const struct sl_config_finding **sorted = calloc(config->n_findings + 1, size);
 
 	for (size_t i = 0; sorted != NULL && i < config->n_findings; i++)
 		sorted[i] = &config->findings[i];
 	if (sorted != NULL)
-		qsort(sorted, config->n_findings, sizeof(*sorted), by_line);
+		qsort(sorted, config->n_findings, size, by_line);
 	for (size_t i = 0; i < config->n_findings; i++) {
 		const struct sl_config_finding *f = sorted != NULL ? sorted[i] : &config->findings[i];
 

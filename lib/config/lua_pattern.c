@@ -36,7 +36,7 @@ struct item {
 	char repeat; /* '*', '+', '-', '?' or 0 */
 };
 
-static const char *try_match(struct match *m, const char *s, const char *p);
+static const char *try_match(struct match *m, const char *s, const char *p) __attribute__((nonnull));
 
 /* ---------------------------------------------------------------- single characters */
 
@@ -246,11 +246,15 @@ match_again(struct match *m, const char *s, char digit)
 {
 	int i = digit - '1';
 
-	if (i < 0 || i >= m->captures || m->capture[i].len == LEN_OPEN)
+	if (i < 0 || i >= m->captures || m->capture[i].len == LEN_OPEN) {
 		luaL_error(m->L, "invalid capture index %%%d", i + 1);
+		return NULL; /* not reached, but compilers do not know that */
+	}
 	size_t len = m->capture[i].len == LEN_POSITION ? 0 : (size_t)m->capture[i].len;
 	sl_lua_sandbox_charge(m->L, len);
-	if ((size_t)(m->end - s) < len || memcmp(m->capture[i].begin, s, len) != 0)
+	/* s lies in the subject, which Lua never hands over as NULL */
+	if ((size_t)(m->end - s) < len || /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker) */
+		memcmp(m->capture[i].begin, s, len) != 0)
 		return NULL;
 	return s + len;
 }
@@ -357,8 +361,7 @@ try_match(struct match *m, const char *s, const char *p)
 	return end;
 }
 
-static const char *
-match_at(struct match *m, const char *s, const char *p)
+static const char *__attribute__((nonnull)) match_at(struct match *m, const char *s, const char *p)
 {
 	m->captures = 0;
 	m->depth = 0;
@@ -587,7 +590,7 @@ sl_lua_gsub(lua_State *L)
 			add_replacement(&m, &b, s, end);
 			s = last = end;
 		} else if (s < m.end) {
-			luaL_addchar(&b, *s++);
+			luaL_addlstring(&b, s++, 1);
 		} else {
 			break;
 		}

@@ -131,7 +131,10 @@ is_posix(const char *p)
 		return false;
 	if (*p != ',' && !skip_time(&p, 24))
 		return false;
-	return skip_rule(&p) && skip_rule(&p) && *p == '\0';
+	for (int begin_and_end = 0; begin_and_end < 2; begin_and_end++)
+		if (!skip_rule(&p))
+			return false;
+	return *p == '\0';
 }
 
 static int
