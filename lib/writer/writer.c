@@ -239,8 +239,8 @@ sl_writers_create_for(const struct sl_writers_params *params, const struct sl_ta
 err:
 	if (!errbuf[0])
 		sl_error_text(errbuf, "writers: %s", strerror(-rc));
-	/* It keeps the memory of helper threads that hang; NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 	sl_writers_destroy(all);
+	/* What a hung helper thread uses is kept on purpose. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 	return rc;
 }
 
