@@ -333,10 +333,8 @@ show_filter(const struct check *c, size_t i)
 	sl_filter_get_info(c->filters, program, &info);
 	printf("  runs as     program %u: %s\n", program, engines[info.engine]);
 	if (info.engine == SL_FILTER_JIT || info.engine == SL_FILTER_LIBPCAP)
-		printf("              %s\n"
-		       "              %u instructions; compared with libpcap on %u packets that took %u of %u edges\n",
-			info.reason != NULL ? info.reason : "", info.instructions, info.proof_packets, info.edges_taken,
-			info.edges);
+		printf("              %u instructions; %s\n", info.instructions,
+			info.reason != NULL ? info.reason : "");
 }
 
 static void
