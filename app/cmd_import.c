@@ -47,7 +47,7 @@ usage(FILE *out)
 		"Reads pcap and pcapng files, in the order given, into a new capture of a store, which becomes the "
 		"store's\n"
 		"active capture. - is standard input, a growing pipe too:\n\n"
-		"  tcpdump -i eth0 -U -w - | sluice import --store DIR -\n\n"
+		"  tcpdump -i eth0 --nano --immediate-mode -U -w - | sluice import --store DIR -\n\n"
 		"  --store DIR           the capture store; default %s\n"
 		"  --capture NAME        name of the capture; default: made from time and host\n"
 		"  --interface N         take only interface N of each pcapng file, counted from 0\n"
