@@ -114,8 +114,7 @@ check_filters(struct push *push, const struct sl_capture_info *info)
 		const struct sl_target_config *target = sl_config_target(push->config, t);
 
 		if (sl_filter_check(target->filter, info->link_type, info->snap_len, errbuf))
-			sl_config_add_finding(push->config, true, sl_config_field_line(push->config, t, "FilterBPF"),
-				target->desc, "FilterBPF", "\"%s\": %s", target->filter, errbuf);
+			sl_config_add_filter_error(push->config, t, errbuf);
 	}
 	sl_config_print_findings(push->config, stderr);
 	return sl_config_errors(push->config) ? SL_EXIT_REFUSED : -1;

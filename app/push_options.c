@@ -18,11 +18,6 @@
 #define DEFAULT_RETRY_FOR_NS 60000000000ull
 #define DEFAULT_STOP_TIMEOUT_NS 30000000000ull
 
-static const char *const config_defaults[] = {
-	"/opt/fmadio/etc/push_realtime.lua",
-	"/etc/sluice/push_realtime.lua",
-};
-
 static void
 usage(FILE *out)
 {
@@ -50,7 +45,7 @@ usage(FILE *out)
 		"  --poll             never sleep; only with a CPU for each lcore\n"
 		"  --no-huge          ordinary memory even if there are hugepages\n"
 		"  --eal WORDS        more arguments for DPDK's EAL, in one string\n",
-		config_defaults[0], config_defaults[1], SL_STORE_DEFAULT, DEFAULT_STATE_ROOT, DEFAULT_LOG_DIR);
+		SL_CONFIG_DEFAULT_FMADIO, SL_CONFIG_DEFAULT_ETC, SL_STORE_DEFAULT, DEFAULT_STATE_ROOT, DEFAULT_LOG_DIR);
 }
 
 static int
@@ -117,12 +112,12 @@ default_state_dir(struct push_options *options)
 static int
 complete(struct push_options *options)
 {
-	for (size_t i = 0; !options->config && i < sizeof(config_defaults) / sizeof(config_defaults[0]); i++)
-		if (access(config_defaults[i], F_OK) == 0)
-			options->config = config_defaults[i];
+	if (!options->config)
+		options->config = sl_config_default_path();
 	if (!options->config) {
-		fprintf(stderr, "sluice push: neither %s nor %s exists: name the configuration with --config FILE\n",
-			config_defaults[0], config_defaults[1]);
+		fprintf(stderr,
+			"sluice push: neither " SL_CONFIG_DEFAULT_FMADIO " nor " SL_CONFIG_DEFAULT_ETC " exists: "
+			"name the configuration with --config FILE\n");
 		return SL_EXIT_REFUSED;
 	}
 	if (!is_dir(options->store)) {
