@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A push that is killed and started again makes the files of a push that was never killed.
+
+It is killed at every point named in lib/writer/crash_points.h, through SLUICE_CRASH, and at random moments from outside.
+What is compared is names and bytes of all files; a *.pending that is left is a difference too.
+"""
+
+import os
+import random
+import re
+import shutil
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from api.test import verify
+from framework import lua, pcap, run, traffic
+from framework.test_suite import TestSuite, func_test
+
+POINTS = os.path.join(run.REPO, "lib", "writer", "crash_points.h")
+PARALLEL = 2
+KILLS = 200
+CAPTURE = "traffic"
+
+# These are passed only when a push goes on after a crash: the crash that brings it there.
+FIRST_CRASH = {"resume.ftruncate": "publish.link.before", "resume.unlink": "publish.link.after"}
+# These need a file that outgrows its first allocation and what goes between two checkpoints: a large capture.
+LARGE = ("checkpoint.fsync", "extend.fallocate")
+
+
+class Push:
+    """A push of its own: output, state directory, configuration.
+
+    Args:
+        directory: Where they are made.
+        store: What is pushed.
+        large: It is the large capture, for one target that splits by time only.
+    """
+
+    def __init__(self, directory: str, store: str, large: bool = False):
+        self.directory, self.store = directory, store
+        self.out = os.path.join(directory, "out")
+        self.state = os.path.join(directory, "state")
+        os.makedirs(self.out)
+        common = {"FollowStart": True, "TimeZone": "UTC"}
+        targets = [
+            lua.target("time", f"{self.out}/time/x", **common, SplitCmd=f"-Z {os.getuid()}.{os.getgid()}"),
+            # a minute holds several files: all but the first get _1, _2 ...
+            lua.target("bytes", f"{self.out}/x", **common, Split="--split-byte 100e3", FileName="--filename-tstr-HHMM"),
+            lua.target("both", f"{self.out}/both/x", **common, Split="--split-time 100e9 --split-byte 150e3"),
+        ]
+        if large:
+            targets = [lua.target("time", f"{self.out}/time/x", **common, Split="--split-time 86400e9")]
+        self.config = lua.write_config(os.path.join(directory, "c.lua"), targets)
+
+    def once(self, crash: str | None = None, rc: int | None = 0) -> run.Result:
+        """Push all that is in the store, or until it is killed at a point."""
+        env = {"SLUICE_CRASH": crash} if crash else None
+        return run.push_once(self.config, self.store, "--state-dir", self.state, rc=rc, timeout=60, env=env)
+
+    def follow(self) -> run.Process:
+        """Start a following push."""
+        words = ("--capture", CAPTURE, "--state-dir", self.state, "--log-dir", os.path.join(self.directory, "log"))
+        return run.push_start(self.config, self.store, *words)
+
+    def difference(self, expected: dict[str, bytes]) -> str:
+        """What differs from the files of a push that was never killed; empty if nothing does."""
+        found = run.read_tree(self.out)
+        lines = [f"left behind: {name}" for name in found if name.endswith(".pending")]
+        lines += [f"missing: {name}" for name in sorted(expected.keys() - found.keys())]
+        lines += [f"not expected: {name}" for name in sorted(found.keys() - expected.keys())]
+        for name in sorted(expected.keys() & found.keys()):
+            if found[name] != expected[name]:
+                lines.append(f"other bytes: {name} ({len(found[name])}, expected {len(expected[name])})")
+        return "\n".join(lines)
+
+    def remove(self) -> None:
+        """Remove everything."""
+        shutil.rmtree(self.directory)
+
+
+class TestCrash(TestSuite):
+    """Kills of the whole program."""
+
+    def set_up_suite(self) -> None:
+        """A small and a large capture, and the files of pushes that are not killed."""
+        source = traffic.make_traffic(f"{self.suite_dir}/c.pcap", packets=5000, duration=300, seed=17, start=1767605400)
+        packets = pcap.read_packets(source)
+        self.store, self.large = f"{self.suite_dir}/store", f"{self.suite_dir}/large"
+        run.import_capture(self.store, source, capture=CAPTURE)
+        source = traffic.make_traffic(f"{self.suite_dir}/l.pcap", bytes=200_000_000, duration=300, seed=18, start=1767605400)
+        run.import_capture(self.large, source, capture=CAPTURE)
+        os.unlink(source)
+        push = Push(f"{self.suite_dir}/reference-large", self.large, True)
+        push.once()
+        self.reference_large = run.read_tree(push.out)
+        push.remove()
+
+        push = Push(f"{self.suite_dir}/reference", self.store)
+        start = time.monotonic()
+        with run.Process(self._once_command(push)) as process:
+            process.wait_until(lambda: os.path.exists(f"{push.state}/lock"), what="the lock of the state directory")
+            self.begin = time.monotonic() - start
+            process.wait()
+        self.seconds = time.monotonic() - start
+        self.reference = run.read_tree(push.out)
+        names = list(self.reference)
+        verify(not any(name.endswith(".pending") for name in names), f"a working file is left: {names}")
+        verify(any(name.endswith("_1.pcap") for name in names), f"no names collide: {names}")
+        verify(any(name.endswith("_p002.pcap") for name in names), f"no second part: {names}")
+        for prefix in ("time/", "both/", "x_"):
+            files = [os.path.join(push.out, name) for name in names if name.startswith(prefix)]
+            verify(sorted(pcap.read_packets(*files)) == sorted(packets), f"{prefix}: other packets than in the capture")
+
+    @staticmethod
+    def _once_command(push: Push) -> list[str]:
+        words = ["push", "--once", "--no-huge", "--config", push.config, "--store", push.store]
+        return [run.SLUICE, *words, "--state-dir", push.state]
+
+    # ------------------------------------------------------------ named points
+
+    def _at_point(self, point: str, side: str) -> str:
+        """Kill a push at a point, finish it, compare; what is wrong, or nothing."""
+        crash = f"{point}.{side}"
+        large = point in LARGE
+        expected = self.reference_large if large else self.reference
+        push = Push(os.path.join(self.dir, crash), self.large if large else self.store, large)
+        if point in FIRST_CRASH:
+            first = push.once(FIRST_CRASH[point], rc=None)
+            if first.rc != -signal.SIGKILL:
+                return f"{crash}: the crash before it, {FIRST_CRASH[point]}, was never reached\n{first.describe()}"
+        killed = push.once(crash, rc=None)
+        if killed.rc != -signal.SIGKILL:
+            return f"{crash}: never reached\n{killed.describe()}"
+        done = push.once(rc=None)
+        if done.rc != 0:
+            return f"{crash}: does not go on\n{done.describe()}"
+        difference = push.difference(expected)
+        if difference:
+            return f"{crash}: files differ\n{difference}\n{done.describe()}"
+        push.remove()
+        return ""
+
+    @func_test
+    def test_every_named_point(self) -> None:
+        """A push that dies at any of the named points.
+
+        **Steps:**
+            * Read the points from lib/writer/crash_points.h.
+            * For each, before and after: push with SLUICE_CRASH until it dies there, push again with the same --state-dir. Points
+              of going on are reached after another crash, points of large files with a large capture.
+
+        **Verify:**
+            * Each push dies by SIGKILL: a point that is never reached is a failure.
+            * The second push exits 0; names and bytes of all files are those of a push that was never killed, and no
+              working file is left.
+        """
+        with open(POINTS, encoding="utf-8") as file:
+            points = re.findall(r'^POINT\(\w+, "([\w.-]+)"\)', file.read(), re.MULTILINE)
+        verify(len(points) > 20 and len(set(points)) == len(points), f"points in {POINTS}: {points}")
+        unknown = {*FIRST_CRASH, *FIRST_CRASH.values(), *LARGE}
+        unknown = {name.removesuffix(".before").removesuffix(".after") for name in unknown} - set(points)
+        verify(not unknown, f"no such points any more: {unknown}")
+        jobs = [(point, side) for point in points for side in ("before", "after")]
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            wrong = [text for text in pool.map(lambda job: self._at_point(*job), jobs) if text]
+        verify(not wrong, f"{len(wrong)} of {len(jobs)}:\n" + "\n".join(wrong))
+
+    # ------------------------------------------------------------ random moments
+
+    def _rounds(self, worker: int, kills: int) -> tuple[int, int]:
+        """Rounds of kills until there were enough.
+
+        Returns:
+            How many rounds; how many kills found some but not all files finished.
+        """
+        done = rounds = midway = 0
+        while done < kills:
+            seed = 1000 * worker + rounds
+            rng = random.Random(seed)
+            push = Push(os.path.join(self.dir, f"seed{seed}"), self.store)
+            delays = [rng.uniform(self.begin / 2, self.seconds) for _ in range(rng.randint(1, 16))]
+            in_round = 0
+            for delay in delays[: kills - done]:
+                with run.Process(self._once_command(push)) as process:
+                    time.sleep(delay)
+                    process.kill()
+                    result = process.result()
+                if result.rc != -signal.SIGKILL:
+                    result.check(0)
+                    break
+                in_round += 1
+                files = run.list_files(push.out)
+                midway += 0 < len(files) and files != sorted(self.reference)
+            push.once()
+            difference = push.difference(self.reference)
+            where = f"seed {seed}, {in_round} kills after {[round(delay, 4) for delay in delays]} s"
+            verify(not difference, f"{where}: files differ\n{difference}")
+            push.remove()
+            done += in_round
+            rounds += 1
+            verify(rounds <= kills, f"worker {worker}: {rounds} rounds, only {done} kills met a running push")
+        return rounds, midway
+
+    @func_test
+    def test_random_moments(self) -> None:
+        """A push that is killed again and again.
+
+        **Steps:**
+            * In each round kill -9 a push up to 16 times after random delays, from seeds, within the time that a whole push
+              takes; let the last one finish. Rounds until 200 kills met a running push.
+
+        **Verify:**
+            * After each round names and bytes of all files are those of a push that was never killed, and no working file
+              is left.
+            * Enough of the kills met a push in the middle of its files.
+        """
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            results = list(pool.map(self._rounds, range(PARALLEL), [KILLS // PARALLEL] * PARALLEL))
+        midway = sum(result[1] for result in results)
+        print(f"{KILLS} kills in {sum(result[0] for result in results)} rounds, {midway} in the middle of the files")
+        verify(midway >= KILLS // 10, f"only {midway} of {KILLS} kills met a push that had some of its files")
+
+    # ------------------------------------------------------------ two at a time
+
+    @func_test
+    def test_state_dir_is_locked(self) -> None:
+        """Two pushes with one state directory.
+
+        **Steps:**
+            * While a push follows, start a second one with the same --state-dir.
+            * Stop the first one, push again.
+
+        **Verify:**
+            * The second exits non-zero at once and names the state directory and the process that has it; the first goes on.
+            * With the first one gone the state directory is free; the files are those of one push.
+        """
+        push = Push(os.path.join(self.dir, "push"), self.store)
+        with push.follow() as first:
+            first.wait_until(lambda: run.list_files(push.out, ".pending"), what="an open file")
+            second = push.once(rc=None)
+            verify(second.rc > 0, f"the second push was let in\n{second.describe()}")
+            verify(push.state in second.err, f"it does not name the state directory\n{second.describe()}")
+            verify(str(first.pid) in second.err, f"it does not name process {first.pid}\n{second.describe()}")
+            verify(second.seconds < 10, f"it took its time\n{second.describe()}")
+            verify(first.running(), f"the first push ended\n{first.result().describe()}")
+            first.signal(signal.SIGTERM)
+            first.wait()
+        push.once()
+        difference = push.difference(self.reference)
+        verify(not difference, difference)
