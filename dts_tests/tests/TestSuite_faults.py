@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Full disks, file systems that are read-only or not mounted, and names that are taken.
+
+Faults are real ones of an ext4 on a loop device. What must be in the files is what tcpdump writes of the same capture.
+"""
+
+import os
+import re
+import subprocess
+
+from api.test import verify
+from framework import fs, lua, oracle, pcap, run, traffic
+from framework.test_suite import TestSuite, func_test
+
+MIB = 1 << 20
+FIELDS = {"FileName": "--filename-epoch-nsec", "Split": "--split-byte 1e6", "MinFree": 0}
+
+
+class TestFaults(TestSuite):
+    """One target's fault is that target's alone, and nothing is lost, doubled or overwritten."""
+
+    def set_up_suite(self) -> None:
+        self.capture = traffic.make_traffic(os.path.join(self.suite_dir, "capture.pcap"), packets=20000, seed=5)
+        self.expected = oracle.tcpdump_filter(self.capture, "", os.path.join(self.suite_dir, "expected.pcap")).packets
+        self.store = os.path.join(self.suite_dir, "store")
+        run.import_capture(self.store, self.capture)
+
+    def _small_fs(self) -> fs.LoopFs:
+        return self.enter(fs.LoopFs(self.dir, 24 * MIB))
+
+    def _config(self, bad: str, **fields: object) -> str:
+        """Two targets: "bad" writes below a directory, "good" below self.dir/good."""
+        os.makedirs(os.path.join(self.dir, "good"), exist_ok=True)
+        targets = [
+            lua.target("bad", os.path.join(bad, "x"), **{**FIELDS, **fields}),
+            lua.target("good", os.path.join(self.dir, "good", "x"), **FIELDS),
+        ]
+        return lua.write_config(os.path.join(self.dir, "push.lua"), targets)
+
+    def _state(self) -> tuple[str, str]:
+        return "--state-dir", os.path.join(self.dir, "state")
+
+    def _verify_all(self, directory: str) -> None:
+        """All of tcpdump's packets are in the directory's files, once, in order; and no file beside these."""
+        names = run.list_files(directory)
+        verify(bool(names), f"{directory}: no files")
+        verify(all(name.endswith(".pcap") for name in names), f"{directory}: left behind: {names}")
+        # Epoch nanoseconds have one length, so names sort by time.
+        got = pcap.read_packets(*(os.path.join(directory, name) for name in names))
+        oracle.verify_same_packets(got, self.expected, directory)
+
+    def _verify_report(self, result: run.Result, path: str, reason: str) -> None:
+        """The last word names target, path and errno; the other target is not blamed."""
+        lines = [line for line in result.err.splitlines() if line.startswith('sluice push: target "bad"')]
+        verify(len(lines) == 1, f"not one final line of the target\n{result.describe()}")
+        verify(path in lines[0] and reason in lines[0], f"no {path} or no {reason!r} in the final line\n{result.describe()}")
+        when = re.search(r"packet time (\d+)\.(\d{9})", lines[0])
+        verify(when is not None, f"no time of the first unpublished packet\n{result.describe()}")
+        verify('target "good":' not in "".join(re.findall(r"(?m)^(?:WRITER|sluice push): .*$", result.err)), result.describe())
+
+    def _first_unpublished(self, result: run.Result) -> int:
+        when = re.search(r"packet time (\d+)\.(\d{9})", result.err)
+        return int(when.group(1)) * pcap.NS + int(when.group(2))
+
+    # ------------------------------------------------------------ disks
+
+    @func_test
+    def test_full_disk(self) -> None:
+        """A disk that is full in the middle of a push.
+
+        **Steps:**
+            * Fill a 24 MiB ext4 up to 4 MiB; push 13 MB to it and to a healthy directory, with a state directory.
+            * Delete the filler and run the same command again, and once more.
+
+        **Verify:**
+            * Exit 1; target, path, "No space left on device" and the time of the first unpublished packet are named.
+            * The published files hold exactly the packets before that time; the healthy target has all.
+            * The second run exits 0 and leaves all packets once; files published before it are untouched.
+            * The third run changes nothing.
+        """
+        disk = self._small_fs()
+        filler = os.path.join(disk.path, "filler")
+        with open(filler, "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, disk.free() - 4 * MIB)
+        out = os.path.join(disk.path, "out")
+        os.mkdir(out)
+        config = self._config(out)
+        result = run.push_once(config, self.store, "--retry-for", "1", *self._state(), rc=1)
+        self._verify_report(result, out + "/", "No space left on device")
+        self._verify_all(os.path.join(self.dir, "good"))
+        before = run.read_tree(out, ".pcap")
+        verify(bool(before), f"nothing published before the disk was full\n{result.describe()}")
+        got = pcap.read_packets(*(os.path.join(out, name) for name in sorted(before)))
+        verify(0 < len(got) < len(self.expected), f"{len(got)} packets published")
+        oracle.verify_same_packets(got, self.expected[: len(got)], "published before the disk was full")
+        next_ts = self.expected[len(got)].ts
+        verify(self._first_unpublished(result) == next_ts, f"first unpublished is {next_ts}\n{result.describe()}")
+
+        good = run.read_tree(os.path.join(self.dir, "good"))
+        os.unlink(filler)
+        for _ in range(2):
+            run.push_once(config, self.store, "--retry-for", "1", *self._state())
+            self._verify_all(out)
+            after = run.read_tree(out)
+            oracle.verify_same_tree({name: after.get(name, b"") for name in before}, before, "published before")
+            oracle.verify_same_tree(run.read_tree(os.path.join(self.dir, "good")), good, "healthy target")
+
+    @func_test
+    def test_disk_freed_during_the_run(self) -> None:
+        """Space comes back while the push still tries.
+
+        **Steps:**
+            * Push to the filled ext4 with a long --retry-for; delete the filler once the fault is reported.
+
+        **Verify:**
+            * The same run completes with exit 0; all packets are there once; the fault was reported once.
+        """
+        disk = self._small_fs()
+        filler = os.path.join(disk.path, "filler")
+        with open(filler, "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, disk.free() - 4 * MIB)
+        out = os.path.join(disk.path, "out")
+        os.mkdir(out)
+        with run.push_start(self._config(out), self.store, "--once", "--retry-for", "30") as push:
+            push.wait_until(lambda: "No space left on device" in push.err, what="report of the full disk")
+            os.unlink(filler)
+            result = push.wait(30)
+        verify(result.err.count("No space left on device") == 1, f"not reported once\n{result.describe()}")
+        self._verify_all(out)
+        self._verify_all(os.path.join(self.dir, "good"))
+
+    @func_test
+    def test_read_only(self) -> None:
+        """A file system that went read-only, as ext4 does after an I/O error.
+
+        **Steps:**
+            * Remount the ext4 read-only; push with a state directory; remount it read-write; push again.
+            * The same without state directory, remounted read-write while the push still tries.
+
+        **Verify:**
+            * Exit 1 with target, path and "Read-only file system"; the other target has all.
+            * The second run exits 0 with all packets; so does the run during which the file system came back.
+        """
+        disk = self._small_fs()
+        for name in ("before", "during"):
+            os.mkdir(os.path.join(disk.path, name))
+        subprocess.run(["mount", "-o", "remount,ro", disk.path], check=True)
+        out = os.path.join(disk.path, "before")
+        config = self._config(out)
+        result = run.push_once(config, self.store, "--retry-for", "1", *self._state(), rc=1)
+        self._verify_report(result, out + "/", "Read-only file system")
+        self._verify_all(os.path.join(self.dir, "good"))
+        subprocess.run(["mount", "-o", "remount,rw", disk.path], check=True)
+        run.push_once(config, self.store, "--retry-for", "1", *self._state())
+        self._verify_all(out)
+        self._verify_all(os.path.join(self.dir, "good"))
+
+        # There is room for one copy only.
+        for name in run.list_files(out):
+            os.unlink(os.path.join(out, name))
+        subprocess.run(["mount", "-o", "remount,ro", disk.path], check=True)
+        fs.remove_tree(os.path.join(self.dir, "good"))
+        out = os.path.join(disk.path, "during")
+        with run.push_start(self._config(out), self.store, "--once", "--retry-for", "30") as push:
+            push.wait_until(lambda: "Read-only file system" in push.err, what="report of the read-only file system")
+            subprocess.run(["mount", "-o", "remount,rw", disk.path], check=True)
+            push.wait(30)
+        self._verify_all(out)
+        self._verify_all(os.path.join(self.dir, "good"))
+
+    @func_test
+    def test_not_mounted(self) -> None:
+        """Mount names a file system that is not mounted.
+
+        **Steps:**
+            * Push with Mount = a directory that does not exist, and one that exists but is no mount point.
+            * Unmount the ext4, push with Mount = its directory, and mount it while the push still tries.
+
+        **Verify:**
+            * Exit 1 after --retry-for, the mount point is named, nothing is created; the other target has all.
+            * Once mounted, the run completes with exit 0; all packets are on the mounted file system.
+        """
+        absent, present = os.path.join(self.dir, "absent"), os.path.join(self.dir, "present")
+        os.mkdir(present)
+        for point in (absent, present):
+            fs.remove_tree(os.path.join(self.dir, "good"))
+            config = self._config(os.path.join(point, "sub"), Mount=point)
+            result = run.push_once(config, self.store, "--retry-for", "1", rc=1)
+            verify(1 <= result.seconds < 10, f"not given up after a second\n{result.describe()}")
+            self._verify_report(result, point, "")
+            verify("not mounted" in result.err, f"does not say that it is not mounted\n{result.describe()}")
+            self._verify_all(os.path.join(self.dir, "good"))
+        verify(not os.path.lexists(absent), f"{absent} was created")
+        verify(not os.listdir(present), f"created below {present}: {os.listdir(present)}")
+
+        disk = self._small_fs()
+        disk.umount()
+        fs.remove_tree(os.path.join(self.dir, "good"))
+        out = os.path.join(disk.path, "out")
+        with run.push_start(self._config(out, Mount=disk.path), self.store, "--once", "--retry-for", "30") as push:
+            push.wait_until(lambda: "not mounted" in push.err, what="report of the missing mount")
+            verify(not os.listdir(disk.path), f"created below the mount point: {os.listdir(disk.path)}")
+            disk.mount()
+            push.wait(30)
+        self._verify_all(out)
+        self._verify_all(os.path.join(self.dir, "good"))
+        disk.umount()
+        verify(not os.listdir(disk.path), f"created below the mount point: {os.listdir(disk.path)}")
+
+    # ------------------------------------------------------------ names
+
+    def _one_target(self, name: str) -> tuple[str, str]:
+        """A configuration of one target, and its directory."""
+        out = os.path.join(self.dir, name)
+        os.makedirs(out)
+        target = lua.target("all", os.path.join(out, "x"), **FIELDS)
+        return lua.write_config(os.path.join(self.dir, name + ".lua"), [target]), out
+
+    @func_test
+    def test_same_run_twice(self) -> None:
+        """The same push three times without a state directory.
+
+        **Steps:**
+            * Push --once three times to the same directory.
+
+        **Verify:**
+            * Each file of the second run ends in _1, of the third in _2, with the bytes of the first's.
+            * The first run's files are the same inodes with the same bytes; the summary counts the files that existed.
+        """
+        config, out = self._one_target("out")
+        run.push_once(config, self.store)
+        self._verify_all(out)
+        first = run.read_tree(out)
+        inodes = {name: os.stat(os.path.join(out, name)).st_ino for name in first}
+        expected = dict(first)
+        for count in (1, 2):
+            result = run.push_once(config, self.store)
+            line = f"{len(first)} files already existed; written as _1"
+            verify(line in result.out, f"no line {line!r}\n{result.describe()}")
+            expected |= {f"{name[: -len('.pcap')]}_{count}.pcap": data for name, data in first.items()}
+            oracle.verify_same_tree(run.read_tree(out), expected, f"after run {count + 1}")
+        now = {name: os.stat(os.path.join(out, name)).st_ino for name in first}
+        verify(now == inodes, "files of the first run were replaced")
+
+    @func_test
+    def test_names_taken_by_others(self) -> None:
+        """Something else has the final name.
+
+        **Steps:**
+            * Put a directory, a symlink to a file, a dangling symlink, a FIFO and an empty file at the names of five files.
+            * Push.
+
+        **Verify:**
+            * All five are as they were, neither followed nor overwritten; their files end in _1, the others do not.
+        """
+        config, out = self._one_target("plain")
+        run.push_once(config, self.store)
+        plain = run.read_tree(out)
+        names = sorted(plain)
+        verify(len(names) > 6, f"too few files: {names}")
+        config, out = self._one_target("taken")
+        other, nowhere = os.path.join(self.dir, "other"), os.path.join(self.dir, "nowhere")
+        with open(other, "wb") as file:
+            file.write(b"precious")
+        paths = [os.path.join(out, name) for name in names[:5]]
+        os.mkdir(paths[0])
+        os.symlink(other, paths[1])
+        os.symlink(nowhere, paths[2])
+        os.mkfifo(paths[3])
+        with open(paths[4], "wb"):
+            pass
+        before = [os.lstat(path) for path in paths]
+        result = run.push_once(config, self.store)
+        verify("5 files already existed; written as _1" in result.out, f"not 5 files counted\n{result.describe()}")
+        for path, old in zip(paths, before):
+            new = os.lstat(path)
+            same = (new.st_ino, new.st_mode, new.st_size) == (old.st_ino, old.st_mode, old.st_size)
+            verify(same, f"{path} was replaced: {old} is now {new}")
+        verify(os.listdir(paths[0]) == [], "something was put into the directory")
+        with open(other, "rb") as file:
+            verify(file.read() == b"precious", "the symlink was followed and its file overwritten")
+        verify(not os.path.lexists(nowhere), "the dangling symlink was followed")
+        for number, name in enumerate(names):
+            got = name.replace(".pcap", "_1.pcap") if number < 5 else name
+            with open(os.path.join(out, got), "rb") as file:
+                verify(file.read() == plain[name], f"{got}: not the bytes of {name}")
+        verify(len(os.listdir(out)) == len(names) + 5, f"files: {sorted(os.listdir(out))}")
