@@ -111,8 +111,11 @@ compare(const char *what)
 {
 	char *list = feed_listing(out);
 
-	if (strcmp(list, reference) != 0)
-		fail_msg("%s: files differ\n--- expected\n%s--- found\n%s", what, reference, list);
+	if (strcmp(list, reference) != 0) {
+		/* cmocka cuts long messages */
+		fprintf(stderr, "--- expected\n%s--- found\n%s", reference, list);
+		fail_msg("%s: files differ", what);
+	}
 	free(list);
 }
 

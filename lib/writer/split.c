@@ -355,11 +355,15 @@ take_chunk(struct sl_target *t, const struct sl_dispatch *d)
 }
 
 static bool
-take_end(struct sl_target *t, bool stop)
+take_end(struct sl_target *t, const struct sl_dispatch *d, bool stop)
 {
-	struct sl_mark mark = sl_target_mark(t, 0);
+	struct sl_mark mark;
 	bool resume = stop && t->cfg->on_stop == SL_ON_STOP_RESUME && t->journal;
 
+	/* After a resume at the end no chunk has named the stream, and the open window may still owe its empty file. */
+	if (!t->stream)
+		use_stream(t, d);
+	mark = sl_target_mark(t, 0);
 	if (t->cur && !resume) {
 		if (!sl_file_can_close(t))
 			return false;
@@ -382,7 +386,7 @@ sl_target_take(struct sl_target *t, const struct sl_dispatch *d)
 	if (t->ended || state == SL_CONSUMER_DONE)
 		return true;
 	if (d->type == SL_DISPATCH_STOP)
-		return take_end(t, true);
+		return take_end(t, d, true);
 	if (state == SL_CONSUMER_AWAY)
 		return true;
 	if (d->position.sequence != t->next.sequence || d->position.chunk != t->next.chunk)
@@ -414,7 +418,7 @@ sl_target_take(struct sl_target *t, const struct sl_dispatch *d)
 		t->next = d->next;
 		return true;
 	case SL_DISPATCH_END:
-		return take_end(t, false);
+		return take_end(t, d, false);
 	case SL_DISPATCH_STOP:
 		break;
 	}
