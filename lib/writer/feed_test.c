@@ -195,6 +195,8 @@ next_dispatch(void)
 		return true;
 	}
 	feed.d.position = feed.d.next = position_of(end);
+	/* As the reader does: what follows the last chunk names its capture too. */
+	feed.d.stream = &feed.streams[feed.d.position.sequence - 1];
 	if (feed.phase <= 0) {
 		feed.phase = 1;
 		if (feed.stream->clock_after) {
