@@ -69,6 +69,7 @@ static int
 rescue(struct sl_job *job)
 {
 	struct sl_file *f = job->file;
+	const struct sl_target_config *cfg = sl_file_config(f);
 	char dir[SL_PATH_MAX];
 	struct stat st = {0};
 	int fd, rc, flags;
@@ -88,6 +89,8 @@ rescue(struct sl_job *job)
 	if (flags >= 0)
 		(void)fcntl(f->fd, F_SETFL, flags & ~O_DIRECT);
 	rc = copy_bytes(f->fd, fd, f->size);
+	if (rc == 0 && cfg->owner_user && sl_ops.fchown(fd, cfg->owner_uid, cfg->owner_gid) < 0)
+		rc = -errno;
 	if (rc == 0 && (sl_ops.fsync(fd) < 0 || sl_ops.fstat(fd, &st) < 0))
 		rc = -errno;
 	if (rc < 0) {
@@ -196,60 +199,78 @@ name_file(struct sl_job *job, bool *renamed)
 	return 0;
 }
 
+/* Before the name: its bytes, its owner and its working name are on the disk. */
+static int
+make_durable(struct sl_job *job)
+{
+	struct sl_file *f = job->file;
+	const struct sl_target_config *cfg = sl_file_config(f);
+	char dir[SL_PATH_MAX];
+	int rc, err;
+
+	if (SL_OP(PUBLISH_TRUNCATE, ftruncate(f->fd, (off_t)f->size)) < 0)
+		return sl_job_fail(job, -errno, "ftruncate", f->pending);
+	if (cfg->owner_user && SL_OP(PUBLISH_CHOWN, fchown(f->fd, cfg->owner_uid, cfg->owner_gid)) < 0)
+		return sl_job_fail(job, -errno, "fchown", f->pending);
+	if (SL_OP(PUBLISH_FSYNC, fsync(f->fd)) < 0)
+		return sl_job_fail(job, -errno, "fsync", f->pending);
+	if (!is_our_file(f, f->pending, &err)) {
+		/* reported once, before anything is done about it */
+		if (!job->retry)
+			return sl_job_fail(job, err ? -err : -ESTALE, "working file", f->pending);
+		rc = rescue(job);
+		if (rc < 0)
+			return rc;
+	}
+	sl_op_dirname(f->pending, dir, sizeof(dir));
+	rc = sl_op_fsync_dir(SL_POINT_PUBLISH_FSYNC_DIR, dir);
+	return rc < 0 ? sl_job_fail(job, rc, "fsync", dir) : 0;
+}
+
+/* Behind the name: it is durable, then the working name goes. */
+static int
+finish_name(struct sl_job *job)
+{
+	struct sl_file *f = job->file;
+	char dir[SL_PATH_MAX];
+	int rc;
+
+	sl_op_dirname(f->final, dir, sizeof(dir));
+	rc = sl_op_fsync_dir(SL_POINT_PUBLISH_FSYNC_NAME, dir);
+	if (rc < 0)
+		return sl_job_fail(job, rc, "fsync", dir);
+	/* not before: the descriptor is what saves the bytes if the directory goes away. And not later: NFS and FUSE
+	 * rename a file that is open instead of unlinking it */
+	if (f->fd >= 0)
+		close(f->fd);
+	f->fd = -1;
+	if (!f->renamed && SL_OP(PUBLISH_UNLINK, unlink(f->pending)) < 0 && errno != ENOENT)
+		return sl_job_fail(job, -errno, "unlink", f->pending);
+	return 0;
+}
+
 void
 sl_job_publish(struct sl_job *job)
 {
 	struct sl_file *f = job->file;
 	struct sl_target *t = job->target;
-	const struct sl_target_config *cfg = sl_file_config(f);
 	bool renamed = false;
-	char dir[SL_PATH_MAX];
 	int rc, err;
 
 	if (sl_job_check_mount(job) < 0)
 		return;
-	if (SL_OP(PUBLISH_TRUNCATE, ftruncate(f->fd, (off_t)f->size)) < 0) {
-		sl_job_fail(job, -errno, "ftruncate", f->pending);
-		return;
-	}
-	if (cfg->owner_user && SL_OP(PUBLISH_CHOWN, fchown(f->fd, cfg->owner_uid, cfg->owner_gid)) < 0) {
-		sl_job_fail(job, -errno, "fchown", f->pending);
-		return;
-	}
-	if (SL_OP(PUBLISH_FSYNC, fsync(f->fd)) < 0) {
-		sl_job_fail(job, -errno, "fsync", f->pending);
-		return;
-	}
-	if (!f->named && !is_our_file(f, f->pending, &err)) {
-		/* reported once, before anything is done about it */
-		if (!job->retry) {
-			sl_job_fail(job, err ? -err : -ESTALE, "working file", f->pending);
-			return;
-		}
-		if (rescue(job) < 0)
-			return;
-	}
-	sl_op_dirname(f->pending, dir, sizeof(dir));
-	rc = sl_op_fsync_dir(SL_POINT_PUBLISH_FSYNC_DIR, dir);
-	if (rc < 0) {
-		sl_job_fail(job, rc, "fsync", dir);
-		return;
-	}
+	/* it had its name, but the directory went away before that was durable */
+	if (f->named && f->fd >= 0 && !is_our_file(f, f->final, &err))
+		f->named = false;
 	if (!f->named) {
-		if (name_file(job, &renamed) < 0)
+		if (make_durable(job) < 0 || name_file(job, &renamed) < 0)
 			return;
 		f->named = true;
 		f->renamed = renamed;
 	}
-	sl_op_dirname(f->final, dir, sizeof(dir));
-	rc = sl_op_fsync_dir(SL_POINT_PUBLISH_FSYNC_NAME, dir);
-	if (rc < 0) {
-		sl_job_fail(job, rc, "fsync", dir);
-		return;
-	}
-	if (!f->renamed && SL_OP(PUBLISH_UNLINK, unlink(f->pending)) < 0 && errno != ENOENT) {
-		sl_job_fail(job, -errno, "unlink", f->pending);
-		return;
+	if (f->fd >= 0 || (!f->renamed && is_our_file(f, f->pending, &err))) {
+		if (finish_name(job) < 0)
+			return;
 	}
 	sl_crash_before(SL_POINT_PUBLISH_DONE);
 	rc = sl_journal_done(t->journal, &f->after);
@@ -258,8 +279,6 @@ sl_job_publish(struct sl_job *job)
 		return;
 	}
 	sl_crash_after(SL_POINT_PUBLISH_DONE);
-	close(f->fd);
-	f->fd = -1;
 	/* the next file will be about as large */
 	t->step = (f->size + STEP_MIN) / STEP_MIN * STEP_MIN;
 	if (t->step > STEP_MAX)

@@ -392,6 +392,9 @@ sl_target_checkpoint(struct sl_target *t, bool final)
 			return;
 	}
 	begin_checkpoint(t);
+	/* nothing else may come for long that would hand it to the helper */
+	if (t->ckpt_wanted)
+		sl_target_pump(t);
 }
 
 void
