@@ -29,6 +29,8 @@
 #define TICK_NS 20000000 /* the main thread's look at signals, captures and ends */
 #define SERVE_TICKS 5 /* streams are served every 100 ms */
 #define SECOND_TICKS 50
+#define READER_TIMER_MS 10 /* an idle reader's look at the store */
+#define WRITER_TIMER_MS 100 /* an idle writer's look at checkpoints, status lines and retries that are due */
 #define SLOTS 32
 #define ERRBUF 1024
 
@@ -213,7 +215,10 @@ name_lcores(struct push *push)
 		unsigned int stages = push->map.lcores[i].stages;
 
 		lcore->poll_mode = push->options.poll;
-		lcore->timer = stages & PUSH_STAGE_READER;
+		if (stages & PUSH_STAGE_READER)
+			lcore->timer_ms = READER_TIMER_MS;
+		else if (stages & PUSH_STAGE_WRITER)
+			lcore->timer_ms = WRITER_TIMER_MS;
 		if (stages == (PUSH_STAGE_READER | PUSH_STAGE_FILTER | PUSH_STAGE_WRITER) && push->map.count == 1)
 			snprintf(lcore->name, sizeof(lcore->name), "sl-all");
 		else if (stages & PUSH_STAGE_READER)

@@ -58,10 +58,10 @@ class Push:
         env = {"SLUICE_CRASH": crash} if crash else None
         return run.push_once(self.config, self.store, "--state-dir", self.state, rc=rc, timeout=60, env=env)
 
-    def follow(self) -> run.Process:
+    def follow(self, *args: str) -> run.Process:
         """Start a following push."""
         words = ("--capture", CAPTURE, "--state-dir", self.state, "--log-dir", os.path.join(self.directory, "log"))
-        return run.push_start(self.config, self.store, *words)
+        return run.push_start(self.config, self.store, *words, *args)
 
     def difference(self, expected: dict[str, bytes]) -> str:
         """What differs from the files of a push that was never killed; empty if nothing does."""
@@ -220,6 +220,48 @@ class TestCrash(TestSuite):
         midway = sum(result[1] for result in results)
         print(f"{KILLS} kills in {sum(result[0] for result in results)} rounds, {midway} in the middle of the files")
         verify(midway >= KILLS // 10, f"only {midway} of {KILLS} kills met a push that had some of its files")
+
+    # ------------------------------------------------------------ nothing happens
+
+    @func_test
+    def test_quiet_checkpoint(self) -> None:
+        """A push that follows a quiet capture.
+
+        **Steps:**
+            * Follow a capture that gets no more packets, writer and reader on lcores of their own; wait; kill -9.
+            * Push again.
+
+        **Verify:**
+            * Within the 10 s between two checkpoints the journal has one with all packets of the open file; after 15 s the
+              log has a status line, and later no second one.
+            * The files are the reference's.
+        """
+        push = Push(os.path.join(self.dir, "push"), self.store)
+        journal, log = os.path.join(push.state, "time.journal"), os.path.join(push.directory, "log", "push_time.cur")
+
+        def last_checkpoint() -> int:
+            with open(journal, encoding="utf-8") as file:
+                lines = [line for line in file if " ckpt " in line and " packets=" in line]
+            return int(re.search(r" packets=(\d+)", lines[-1])[1]) if lines else 0
+
+        def status_lines() -> list[str]:
+            with open(log, encoding="utf-8") as file:
+                return [line for line in file if " status: " in line]
+
+        with push.follow("--map", "reader@0,filter@0,writer@0") as process:
+            process.wait_until(lambda: run.list_files(push.out, ".pending"), what="an open file")
+            process.wait_until(last_checkpoint, timeout=15, what="a checkpoint of the open file")
+            process.wait_until(status_lines, timeout=15, what="a status line")
+            time.sleep(16)
+            verify(len(status_lines()) == 1, f"status lines though nothing changed: {status_lines()}")
+            process.kill()
+        noted = last_checkpoint()
+        push.once()
+        last = max(name for name in self.reference if name.startswith("time/"))
+        packets = len(pcap.read_packets(os.path.join(push.out, last)))
+        verify(noted == packets, f"the last checkpoint has {noted} packets, {last} has {packets}")
+        difference = push.difference(self.reference)
+        verify(not difference, difference)
 
     # ------------------------------------------------------------ two at a time
 

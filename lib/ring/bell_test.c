@@ -80,7 +80,7 @@ count_polls(void *ctx)
 static void
 an_idle_lcore_sleeps_and_a_timer_wakes_it(void **state)
 {
-	static struct sl_lcore lcore = {.name = "t", .timer = true, .stage_count = 1};
+	static struct sl_lcore lcore = {.name = "t", .timer_ms = 10, .stage_count = 1};
 	static unsigned long polls;
 	struct timespec quarter = {.tv_nsec = 250000000};
 	pthread_t thread;

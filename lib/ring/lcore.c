@@ -13,7 +13,6 @@
 #define SPIN_POLLS 64 /* idle polls before the first sleep: what a neighbour needs to hand over a chunk */
 #define RAMP_MAX_US 50 /* the longest micro-sleep before the lcore waits for its bell */
 #define WAITING_SLEEP_US 50 /* a disk takes about this long to answer */
-#define TIMER_NS 10000000 /* the reader looks at the store this often */
 
 static enum sl_poll_result
 poll_stages(struct sl_lcore *lcore)
@@ -49,14 +48,17 @@ add_cycles(_Atomic uint64_t *counter, uint64_t cycles)
 static enum sl_poll_result
 wait_for_bell(struct sl_lcore *lcore)
 {
-	const struct timespec timer = {.tv_nsec = TIMER_NS};
+	const struct timespec timer = {
+		.tv_sec = lcore->timer_ms / 1000,
+		.tv_nsec = lcore->timer_ms % 1000 * 1000000l,
+	};
 	uint32_t rings = sl_bell_prepare(&lcore->bell);
 	enum sl_poll_result result = poll_stages(lcore);
 
 	if (result != SL_POLL_IDLE || atomic_load_explicit(&lcore->quit, memory_order_acquire))
 		sl_bell_cancel(&lcore->bell);
 	else
-		sl_bell_wait(&lcore->bell, rings, lcore->timer ? &timer : NULL);
+		sl_bell_wait(&lcore->bell, rings, lcore->timer_ms ? &timer : NULL);
 	return result;
 }
 

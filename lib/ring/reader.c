@@ -366,7 +366,12 @@ sl_reader_stage_poll(void *ctx)
 		busy = true;
 	if (busy)
 		return SL_POLL_BUSY;
-	return sl_reader_in_flight(p->reader) > 0 ? SL_POLL_WAITING : SL_POLL_IDLE;
+	if (sl_reader_in_flight(p->reader) > 0)
+		return SL_POLL_WAITING;
+	/* Idle, and nobody reads what was handed out: a mapped segment that retention removes must not live on here. */
+	if (p->freed == p->planned)
+		sl_reader_release(p->reader);
+	return SL_POLL_IDLE;
 }
 
 void

@@ -173,7 +173,7 @@ struct sl_lcore {
 	char name[16];          /**< thread name: "sl-reader", "sl-filter0", "sl-writer1", "sl-all" */
 	struct sl_stage stages[SL_LCORE_MAX_STAGES];
 	unsigned int stage_count;
-	bool timer;             /**< wakes every 10 ms without a ring (the reader's lcore) */
+	unsigned int timer_ms;  /**< wakes this often without a ring; 0: only when rung */
 	bool poll_mode;         /**< never sleeps */
 	struct sl_bell bell;
 	_Atomic bool quit;      /**< set by any thread, then ring the bell */

@@ -144,7 +144,8 @@ struct sl_endpoint {
 /** One (writer, mount): writes in flight. */
 struct sl_uring {
 	struct io_uring ring;
-	bool up, failed;
+	bool up;
+	int error; /**< why there is no ring, to be reported: 0 or -errno */
 	uint32_t in_flight;
 	uint32_t unsubmitted;
 };

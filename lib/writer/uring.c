@@ -59,16 +59,12 @@ sl_uring_write(struct sl_writer *w, struct sl_uring *u, int fd, const struct iov
 	uint64_t offset, void *data)
 {
 	struct io_uring_sqe *sqe;
-	int rc;
 
 	if (!u->up) {
-		rc = uring_init(w, u);
-		if (rc < 0) {
-			if (!u->failed)
-				WLOG(ERR, "io_uring: %s; will try again\n", strerror(-rc));
-			u->failed = true;
+		/* reported by the next poll: here, the target may be in the middle of a chunk */
+		u->error = uring_init(w, u);
+		if (u->error < 0)
 			return false;
-		}
 	}
 	if (u->in_flight >= SL_URING_DEPTH)
 		return false;
@@ -118,12 +114,36 @@ kick_all(struct sl_writer *w, struct sl_uring *u)
 	}
 }
 
+/* There is no ring to write with: whoever has something to write fails, and tries again. */
+static void
+report_no_ring(struct sl_writer *w, struct sl_uring *u)
+{
+	int error = -u->error;
+
+	u->error = 0;
+	for (unsigned int i = 0; i < w->target_count; i++) {
+		struct sl_target *t = w->targets[i];
+		struct sl_file *f = t->closing;
+
+		if (t->uring != u || sl_target_is_done(t))
+			continue;
+		while (f && !f->queue)
+			f = f->next;
+		if (!f)
+			f = t->cur;
+		if (f && f->queue)
+			sl_target_fail(t, error, "io_uring for", f->pending);
+	}
+}
+
 void
 sl_uring_reap(struct sl_writer *w, struct sl_uring *u)
 {
 	struct io_uring_cqe *cqe;
 	bool was_full = u->in_flight >= SL_URING_DEPTH;
 
+	if (u->error < 0)
+		report_no_ring(w, u);
 	if (!u->up || u->in_flight == 0)
 		return;
 	while (io_uring_peek_cqe(&u->ring, &cqe) == 0) {

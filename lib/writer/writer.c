@@ -377,9 +377,6 @@ writer_poll(void *ctx)
 	}
 	if (w->busy)
 		return SL_POLL_BUSY;
-	/* nobody rings when a pause before a retry is over */
-	for (i = 0; i < w->target_count && !waiting; i++)
-		waiting = w->targets[i]->failing && !sl_target_is_done(w->targets[i]);
 	return waiting ? SL_POLL_WAITING : SL_POLL_IDLE;
 }
 
