@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "app.h"
+#include "config_checks.h"
 #include "mount.h"
 #include "number.h"
 #include "sl_config.h"
@@ -184,82 +185,7 @@ find_link_type(struct check *c)
 	return 0;
 }
 
-/* ---------------------------------------------------------------- checks that need the engine */
-
-static void
-check_filters(struct check *c)
-{
-	char errbuf[SL_FILTER_ERRBUF];
-
-	for (size_t i = 0; i < sl_config_targets(c->config); i++) {
-		const struct sl_target_config *t = sl_config_target(c->config, i);
-
-		if (t->filter[0] == '\0')
-			continue;
-		errbuf[0] = '\0';
-		if (sl_filter_check(t->filter, c->link_type, c->snap_len, errbuf) != 0)
-			sl_config_add_filter_error(c->config, i, errbuf);
-	}
-}
-
-/* The names that a target will choose, by the very function that publishes. */
-static int
-next_name(const struct check *c, const struct sl_target_config *t, unsigned int n, char *path)
-{
-	if (t->split_time == 0) {
-		/* A size split goes by its packets; these come a little more than a second apart. */
-		uint64_t start = c->at + n * (SECOND + 234567891);
-		return sl_name_final(t, start, start + SECOND, 0, 0, path);
-	}
-	bool parts = t->split_byte != 0;
-	uint64_t start = sl_window_start(t, c->at);
-	for (unsigned int window = parts ? n / 2 : n; window > 0; window--)
-		start = sl_window_end(t, start);
-	return sl_name_final(t, start, sl_window_end(t, start), parts ? n % 2 + 1 : 0, 0, path);
-}
-
-static void
-check_places(struct check *c)
-{
-	char path[SL_PATH_MAX];
-
-	for (size_t i = 0; i < sl_config_targets(c->config); i++) {
-		const struct sl_target_config *t = sl_config_target(c->config, i);
-		unsigned int line = sl_config_field_line(c->config, i, "Path");
-		struct sl_mount mount;
-		struct stat st;
-
-		for (unsigned int n = 0; n < NAMES_SHOWN; n++) {
-			int rc = next_name(c, t, n, path);
-			if (rc == 0)
-				continue;
-			sl_config_add_finding(c->config, true, line, t->desc, "Path",
-				"no file name can be made of it: %s",
-				rc == -ENAMETOOLONG ? "it is too long (255 bytes for a name, 4095 for a path)"
-						    : strerror(-rc));
-			break;
-		}
-		/* A mount point that is named but not mounted fills no disk: the target waits for it. */
-		bool waits = t->mount != NULL || (sl_mount_expected(t->path, path) == 0 && path[0] != '\0');
-		if (!waits && sl_mount_on_root_unexpectedly(t->path))
-			sl_config_add_finding(c->config, false, line, t->desc, "Path",
-				"\"%s\" lies on the root file system, and would fill it: nothing is mounted there, and "
-				"neither "
-				"/etc/fstab nor a systemd mount unit names a mount point above it; mount it, or set "
-				"Mount",
-				t->path);
-		/* stat() on a dead NFS server never returns. */
-		if (t->path[strlen(t->path) - 1] == '/' || sl_mount_find(t->path, &mount) != 0 || mount.remote)
-			continue;
-		if (stat(t->path, &st) == 0 && S_ISDIR(st.st_mode)) {
-			(void)next_name(c, t, 0, path);
-			sl_config_add_finding(c->config, false, line, t->desc, "Path",
-				"\"%s\" is a directory, but files will be made beside it (%s); write \"%s/\" to make "
-				"them in it",
-				t->path, path, t->path);
-		}
-	}
-}
+/* ---------------------------------------------------------------- how filters run */
 
 static int
 make_filters(struct check *c)
@@ -364,7 +290,7 @@ show_target(const struct check *c, size_t i)
 	}
 	show_mount(t);
 	for (unsigned int n = 0; n < NAMES_SHOWN; n++)
-		if (next_name(c, t, n, path) == 0)
+		if (config_next_name(t, c->at, n, path) == 0)
 			printf("  %-11s %s\n", n > 0 ? "" : t->split_time != 0 ? "next files" : "such as", path);
 }
 
@@ -404,9 +330,9 @@ cmd_check(int argc, char **argv)
 		return SL_EXIT_FAILED;
 	}
 	/* Filters are checked whatever else is wrong: all errors at once. */
-	check_filters(&c);
+	config_check_filters(c.config, c.link_type, c.snap_len);
 	if (rc == 0)
-		check_places(&c);
+		config_check_places(c.config, c.at);
 	sl_config_print_findings(c.config, stderr);
 	size_t errors = sl_config_errors(c.config);
 	if (errors > 0) {

@@ -21,6 +21,7 @@
 #include <rte_launch.h>
 
 #include "app.h"
+#include "config_checks.h"
 #include "push_eal.h"
 #include "push_options.h"
 #include "push_streams.h"
@@ -48,6 +49,7 @@ struct push {
 	struct sl_pipeline *pipeline;
 	struct sl_writers *writers;
 	bool hugepages;
+	size_t findings_said; /* of the configuration's */
 };
 
 static volatile sig_atomic_t signals;
@@ -90,36 +92,49 @@ seconds_now(void)
 
 /* ---------------------------------------------------------------- before EAL: refuse what cannot work */
 
+/* Printed again only if there is more to say. */
+static void
+print_findings(struct push *push)
+{
+	if (sl_config_findings(push->config) > push->findings_said)
+		sl_config_print_findings(push->config, stderr);
+	push->findings_said = sl_config_findings(push->config);
+}
+
+static void
+check_filters(struct push *push, const struct sl_capture *capture)
+{
+	const struct sl_capture_info *info = sl_capture_info(capture);
+
+	config_check_filters(push->config, info->link_type, info->snap_len);
+}
+
 static int
 load_config(struct push *push)
 {
+	struct sl_capture *capture;
+	char errbuf[ERRBUF];
+	struct timespec now;
 	int rc = sl_config_load(push->options.config, &push->config);
 
 	if (!push->config) {
 		fprintf(stderr, "sluice push: %s: %s\n", push->options.config, strerror(-rc));
-		return SL_EXIT_REFUSED;
+		return SL_EXIT_FAILED;
 	}
 	push->targets = (unsigned int)sl_config_targets(push->config);
-	if (rc == 0)
+	clock_gettime(CLOCK_REALTIME, &now);
+	/* The null sink makes no file. */
+	if (rc == 0 && push->options.sink == SL_SINK_FILE)
+		config_check_places(push->config, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
+	if (sl_config_errors(push->config) == 0)
 		return -1;
-	sl_config_print_findings(push->config, stderr);
-	return SL_EXIT_REFUSED;
-}
-
-/* A filter has a meaning only for a link type, so this waits until the first capture is known. */
-static int
-check_filters(struct push *push, const struct sl_capture_info *info)
-{
-	char errbuf[SL_FILTER_ERRBUF];
-
-	for (unsigned int t = 0; t < push->targets; t++) {
-		const struct sl_target_config *target = sl_config_target(push->config, t);
-
-		if (sl_filter_check(target->filter, info->link_type, info->snap_len, errbuf))
-			sl_config_add_filter_error(push->config, t, errbuf);
+	/* All errors at once: those of the filters too, if there is a capture to check them for. */
+	if (sl_capture_open(push->options.store, push->options.capture, &capture, errbuf) == 0) {
+		check_filters(push, capture);
+		sl_capture_close(capture);
 	}
-	sl_config_print_findings(push->config, stderr);
-	return sl_config_errors(push->config) ? SL_EXIT_REFUSED : -1;
+	print_findings(push);
+	return SL_EXIT_REFUSED;
 }
 
 static int
@@ -180,11 +195,13 @@ open_first_capture(struct push *push)
 		int rc = sl_capture_open(push->options.store, push->options.capture, &capture, errbuf);
 
 		if (rc == 0) {
-			int status = check_filters(push, sl_capture_info(capture));
-
-			if (status >= 0) {
+			/* A filter has a meaning only for a link type, so this waits until the first capture is known.
+			 */
+			check_filters(push, capture);
+			print_findings(push);
+			if (sl_config_errors(push->config) > 0) {
 				sl_capture_close(capture);
-				return status;
+				return SL_EXIT_REFUSED;
 			}
 			push->first = push_streams_add(push->streams, capture, errbuf);
 			if (push->first)
@@ -195,6 +212,7 @@ open_first_capture(struct push *push)
 			fprintf(stderr, "sluice push: %s\n", errbuf);
 			return SL_EXIT_REFUSED;
 		}
+		print_findings(push);
 		if (!said)
 			fprintf(stderr, "sluice push: waiting for the first capture in %s\n", push->options.store);
 		said = true;

@@ -448,6 +448,75 @@ class TestConfig(TestSuite):
         result = self.check_target(Path=path, Mount="")
         verify("NOT MOUNTED" not in result.out, result.describe())
 
+    def push(self, rc: int, *args: str, **fields) -> run.Result:
+        """Push a capture of one packet to one target with these fields."""
+        store = self.dir + "/store"
+        if not os.path.isdir(store):
+            packet = bytes.fromhex("45000014000000004011000001020304" "05060708")
+            run.run([run.SLUICE, "import", "-q", "--store", store, pcap_file(self.dir + "/raw.pcap", 101, packet)])
+        path = lua.write_config(self.dir + "/push.lua", [{**lua.target("t", self.dir + "/out/x"), **fields}])
+        return run.run(
+            [run.SLUICE, "push", "--config", path, "--store", store, "--once", "--no-huge", *args], rc=rc, timeout=60
+        )
+
+    @func_test
+    def test_push_says_the_same(self) -> None:
+        """What check says of the places of files, push says too.
+
+        **Steps:**
+            * Push to a Path that is a directory, to one without surprises, and with the null sink to the first.
+            * Push to a Path of /mnt that nothing is mounted on, with a filter that is refused.
+
+        **Verify:**
+            * The warning of check, word for word, and the file beside the directory; no warning for the others.
+        """
+        os.makedirs(self.dir + "/existing")
+        result = self.push(0, Path=self.dir + "/existing")
+        checked = run.run([run.SLUICE, "check", self.dir + "/push.lua"])
+        warning = re.search(r"^.*: warning: .*is a directory, but files will be made beside it", result.err, re.M)
+        verify(warning, result.describe())
+        # The example's name is made for now, so a window may end between the two.
+        verify(warning.group(0) in checked.err, f"{result.err}\n{checked.describe()}")
+        verify(os.path.exists(self.dir + "/existing_1638402600-1638402660.pcap"), f"{os.listdir(self.dir)}")
+        verify(": warning: " not in self.push(0).err, "a warning about nothing")
+        result = self.push(0, "--sink", "null", Path=self.dir + "/existing")
+        verify(": warning: " not in result.err, f"the null sink makes no file\n{result.describe()}")
+        on_root = not any(
+            line.split()[1] == "/mnt" for line in open("/proc/self/mounts", encoding="utf-8") if len(line.split()) > 1
+        )
+        # The filter is refused, so that nothing is written there.
+        result = self.push(2, Path="/mnt/sluice-test-no-such-mount/push/all", FilterBPF="tpc")
+        verify("FilterBPF" in result.err, result.describe())
+        verify(("lies on the root file system" in result.err) == on_root, result.describe())
+        verify(result.err.count(": error: ") == 1, result.describe())
+
+    @func_test
+    def test_names_too_long(self) -> None:
+        """Names that no file system takes are refused before anything is made.
+
+        **Steps:**
+            * Check and push a Path whose last part leaves no room for a stamp, a Path of more bytes than a path may have,
+              a Desc too long for the working file, each with a filter that is wrong too; then a Path just short enough.
+
+        **Verify:**
+            * Exit status 2, errors for Path and for FilterBPF at their lines, nothing made; the last one is pushed.
+        """
+        cases = (
+            {"Path": self.dir + "/out/" + "p" * 240},
+            {"Path": self.dir + "/out" + "/d" * 2040 + "/x"},
+            {"Desc": "d" * 230},
+        )
+        for fields in cases:
+            result = self.push(2, FilterBPF="tpc", **fields)
+            checked = run.run([run.SLUICE, "check", self.dir + "/push.lua", "--store", self.dir + "/store"], rc=2)
+            for text in (result.err, checked.err):
+                verify(re.search(r'push\.lua:\d+: error: target ".*": Path: .*too long', text), f"{text}")
+                verify(re.search(r'push\.lua:\d+: error: target ".*": FilterBPF: ', text), f"{text}")
+            verify(not os.path.exists(self.dir + "/out"), f"{fields}: something was made")
+        result = self.push(0, Path=self.dir + "/out/" + "p" * 210)
+        names = os.listdir(self.dir + "/out")
+        verify(names == ["p" * 210 + "_1638402600-1638402660.pcap"], f"{names}\n{result.describe()}")
+
     @func_test
     def test_sandbox(self) -> None:
         """A configuration can compute, and nothing else.
