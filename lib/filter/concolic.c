@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "concolic.h"
+#include "insn.h"
 
 /* Where a value came from. */
 enum value_op {
@@ -75,54 +76,13 @@ add_const(struct sl_trace *t, uint32_t k)
 	return add_value(t, (struct sl_value){.op = VALUE_CONST, .value = k});
 }
 
-/* false: division by zero */
-static bool
-compute(uint8_t op, uint32_t a, uint32_t b, uint32_t *result)
-{
-	switch (op) {
-	case BPF_ADD:
-		*result = a + b;
-		return true;
-	case BPF_SUB:
-		*result = a - b;
-		return true;
-	case BPF_MUL:
-		*result = a * b;
-		return true;
-	case BPF_DIV:
-		*result = b != 0 ? a / b : 0;
-		return b != 0;
-	case BPF_MOD:
-		*result = b != 0 ? a % b : 0;
-		return b != 0;
-	case BPF_AND:
-		*result = a & b;
-		return true;
-	case BPF_OR:
-		*result = a | b;
-		return true;
-	case BPF_XOR:
-		*result = a ^ b;
-		return true;
-	case BPF_LSH:
-		*result = b < 32 ? a << b : 0;
-		return true;
-	case BPF_RSH:
-		*result = b < 32 ? a >> b : 0;
-		return true;
-	default: /* BPF_NEG */
-		*result = 0u - a;
-		return true;
-	}
-}
-
 /* @return false: division by zero, which rejects the packet */
 static bool
 add_alu(struct sl_trace *t, uint8_t op, uint32_t a, uint32_t b, uint32_t *value)
 {
 	struct sl_value v = {.op = VALUE_ALU, .alu = op, .a = a, .b = b};
 
-	if (!compute(op, t->values[a].value, t->values[b].value, &v.value))
+	if (!sl_insn_alu(op, t->values[a].value, t->values[b].value, &v.value))
 		return false;
 	*value = add_value(t, v);
 	return true;
@@ -162,12 +122,6 @@ decide(uint8_t op, uint32_t a, uint32_t b)
 	}
 }
 
-static uint8_t
-load_size(uint16_t code)
-{
-	return BPF_SIZE(code) == BPF_W ? 4 : BPF_SIZE(code) == BPF_H ? 2 : 1;
-}
-
 /* A load of either register. @return false: the packet is rejected there */
 static bool
 run_load(struct sl_trace *t, const struct sl_packet *p, const struct bpf_insn *i, const uint32_t *m, uint32_t x,
@@ -175,11 +129,11 @@ run_load(struct sl_trace *t, const struct sl_packet *p, const struct bpf_insn *i
 {
 	switch (BPF_MODE(i->code)) {
 	case BPF_ABS:
-		return add_load(t, p, i->k, load_size(i->code), value);
+		return add_load(t, p, i->k, sl_insn_load_size(i->code), value);
 	case BPF_IND:
 		t->oob_index = x;
 		t->oob_k = i->k;
-		if (!add_load(t, p, (uint64_t)i->k + t->values[x].value, load_size(i->code), value))
+		if (!add_load(t, p, (uint64_t)i->k + t->values[x].value, sl_insn_load_size(i->code), value))
 			return false;
 		t->oob_index = 0;
 		return true;
@@ -394,7 +348,7 @@ solve_right(uint8_t op, uint32_t k, uint32_t now, struct goal *g)
 		for (uint32_t s = 0; s <= 32; s++) {
 			uint32_t r;
 
-			compute(op, k, s, &r);
+			sl_insn_alu(op, k, s, &r);
 			if (((r ^ g->want) & g->care) != 0)
 				continue;
 			g->want = s;
@@ -407,7 +361,7 @@ solve_right(uint8_t op, uint32_t k, uint32_t now, struct goal *g)
 	}
 	g->care = UINT32_MAX;
 	/* Quotients and remainders don't take every value. */
-	return compute(op, k, g->want, &got) && got == want;
+	return sl_insn_alu(op, k, g->want, &got) && got == want;
 }
 
 /* Neither operand alone can do it: make the right one something simple, then solve the left one. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "insn.h"
 #include "translate.h"
 
 /*
@@ -60,12 +61,6 @@ struct translation {
 #define REJECT(t) ((t)->in_count)
 #define LEAVE(t) ((t)->in_count + 1)
 #define ENDS 2u
-
-static unsigned int
-load_size(uint16_t code)
-{
-	return BPF_SIZE(code) == BPF_W ? 4 : BPF_SIZE(code) == BPF_H ? 2 : 1;
-}
 
 /* The instructions that bpf_filter() knows; its switch has no other labels. */
 static const char *
@@ -274,7 +269,7 @@ load_bytes(struct translation *t, uint8_t dst, uint16_t code, uint8_t base, uint
 {
 	emit(t, BPF_LDX | BPF_MEM | BPF_SIZE(code), dst, base, (int16_t)off, 0);
 	if (BPF_SIZE(code) != BPF_W)
-		emit(t, BPF_ALU | BPF_LSH | BPF_K, dst, 0, 0, 32 - 8 * load_size(code));
+		emit(t, BPF_ALU | BPF_LSH | BPF_K, dst, 0, 0, 32 - 8 * sl_insn_load_size(code));
 	swap(t, dst);
 }
 
@@ -285,7 +280,7 @@ load_absolute(struct translation *t, uint8_t dst, uint16_t code, uint32_t k)
 	uint32_t off = (uint32_t)sizeof(struct sl_record) + k;
 
 	mov_reg(t, REG_TMP, REG_CAPLEN);
-	emit_jump(t, EBPF_JLT | BPF_K, REG_TMP, 0, k + load_size(code), REJECT(t));
+	emit_jump(t, EBPF_JLT | BPF_K, REG_TMP, 0, k + sl_insn_load_size(code), REJECT(t));
 	if (off <= INT16_MAX) {
 		load_bytes(t, dst, code, REG_RECORD, off);
 		return;
@@ -303,7 +298,7 @@ load_indirect(struct translation *t, uint16_t code, uint32_t k)
 	uint32_t off = (uint32_t)sizeof(struct sl_record) + k;
 
 	mov_reg(t, REG_TMP, REG_X);
-	emit(t, ALU64_ADD_K, REG_TMP, 0, 0, k + load_size(code));
+	emit(t, ALU64_ADD_K, REG_TMP, 0, 0, k + sl_insn_load_size(code));
 	emit_jump(t, BPF_JGT | BPF_X, REG_TMP, REG_CAPLEN, 0, REJECT(t));
 	/* X is below caplen here, so the mask changes nothing; it tells the checker the bound. */
 	mov_reg(t, REG_TMP, REG_X);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "domain.h"
+#include "insn.h"
 #include "unreach.h"
 
 enum expr_op {
@@ -105,33 +106,14 @@ make_const(struct analysis *an, uint32_t k)
 	return make(an, (struct expr){.op = EXPR_CONST, .k = k});
 }
 
+/* What a division by zero gives does not matter: no packet gets past it. */
 static uint32_t
 alu_value(uint8_t op, uint32_t a, uint32_t k)
 {
-	switch (op) {
-	case BPF_ADD:
-		return a + k;
-	case BPF_SUB:
-		return a - k;
-	case BPF_MUL:
-		return a * k;
-	case BPF_DIV:
-		return k != 0 ? a / k : 0;
-	case BPF_MOD:
-		return k != 0 ? a % k : 0;
-	case BPF_AND:
-		return a & k;
-	case BPF_OR:
-		return a | k;
-	case BPF_XOR:
-		return a ^ k;
-	case BPF_LSH:
-		return k < 32 ? a << k : 0;
-	case BPF_RSH:
-		return k < 32 ? a >> k : 0;
-	default: /* BPF_NEG */
-		return 0u - a;
-	}
+	uint32_t result;
+
+	(void)sl_insn_alu(op, a, k, &result);
+	return result;
 }
 
 /* Values of "a op k" over a range of a. */
@@ -468,12 +450,6 @@ make_alu(struct analysis *an, uint8_t alu, uint32_t a, uint32_t b)
 	return make(an, (struct expr){.op = EXPR_ALU, .alu = alu, .a = a, .b = b});
 }
 
-static uint8_t
-load_size(uint16_t code)
-{
-	return BPF_SIZE(code) == BPF_W ? 4 : BPF_SIZE(code) == BPF_H ? 2 : 1;
-}
-
 static uint32_t
 make_load(struct analysis *an, const struct state *s, const struct bpf_insn *i)
 {
@@ -481,10 +457,10 @@ make_load(struct analysis *an, const struct state *s, const struct bpf_insn *i)
 
 	switch (BPF_MODE(i->code)) {
 	case BPF_ABS:
-		return make(an, (struct expr){.op = EXPR_LOAD, .size = load_size(i->code), .k = i->k});
+		return make(an, (struct expr){.op = EXPR_LOAD, .size = sl_insn_load_size(i->code), .k = i->k});
 	case BPF_IND:
 		e = s->reg[REG_X];
-		return make(an, (struct expr){.op = EXPR_LOAD, .size = load_size(i->code), .a = e, .k = i->k});
+		return make(an, (struct expr){.op = EXPR_LOAD, .size = sl_insn_load_size(i->code), .a = e, .k = i->k});
 	case BPF_MSH:
 		e = make(an, (struct expr){.op = EXPR_LOAD, .size = 1, .k = i->k});
 		e = make_alu(an, BPF_AND, e, make_const(an, 0xf));
