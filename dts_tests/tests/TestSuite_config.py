@@ -504,7 +504,7 @@ class TestConfig(TestSuite):
         cases = (
             {"Path": self.dir + "/out/" + "p" * 240},
             {"Path": self.dir + "/out" + "/d" * 2040 + "/x"},
-            {"Desc": "d" * 230},
+            {"Desc": "d" * 150, "Path": self.dir + "/out/" + "p" * 100},
         )
         for fields in cases:
             result = self.push(2, FilterBPF="tpc", **fields)
