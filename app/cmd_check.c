@@ -52,46 +52,13 @@ usage(FILE *out)
 		"  --store DIR  check filters for the link type of this store's active capture\n"
 		"               (default " SL_STORE_DEFAULT " if it is there, else Ethernet)\n"
 		"  --at TIME    show the names for this time instead of now: seconds since 1970,\n"
-		"               or YYYY-MM-DDTHH:MM:SSZ\n"
+		"               2023-11-14T22:13:20Z (or +01:00; local time without), or 20231114_221320\n"
 		"  -v           also show how each filter runs, and why\n"
 		"\n"
 		"Exit status: 0 no errors (there may be warnings), 2 errors, each with file:line.\n");
 }
 
 /* ---------------------------------------------------------------- arguments */
-
-static int
-parse_time(const char *text, uint64_t *ns)
-{
-	struct tm tm = {0};
-	char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-	unsigned long long sec;
-	uint64_t fraction = 0, digit = SECOND / 10;
-
-	if (end != NULL) {
-		time_t t = timegm(&tm);
-		if (t < 0)
-			return -EINVAL;
-		sec = (unsigned long long)t;
-	} else {
-		if (*text < '0' || *text > '9')
-			return -EINVAL;
-		errno = 0;
-		sec = strtoull(text, &end, 10);
-		if (errno != 0)
-			return -EINVAL;
-	}
-	if (*end == '.')
-		for (end++; *end >= '0' && *end <= '9'; end++, digit /= 10)
-			fraction += (uint64_t)(*end - '0') * digit;
-	if (*end == 'Z')
-		end++;
-	/* Times of a pcap record end in 2106. */
-	if (*end != '\0' || sec > UINT32_MAX)
-		return -EINVAL;
-	*ns = sec * SECOND + fraction;
-	return 0;
-}
 
 /* 0: go on; else the exit status plus one */
 static int
@@ -104,7 +71,7 @@ parse_arguments(struct check *c, int argc, char **argv)
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
-	int opt;
+	int opt, rc;
 
 	optind = 1;
 	while ((opt = getopt_long(argc, argv, "vh", longs, NULL)) != -1) {
@@ -114,10 +81,9 @@ parse_arguments(struct check *c, int argc, char **argv)
 			c->store_given = true;
 			break;
 		case 'a':
-			if (parse_time(optarg, &c->at) != 0) {
-				fprintf(stderr,
-					"sluice check: --at %s: write seconds since 1970, or YYYY-MM-DDTHH:MM:SSZ\n",
-					optarg);
+			rc = sl_time_parse(optarg, &c->at);
+			if (rc != 0) {
+				fprintf(stderr, "sluice check: --at '%s' %s\n", optarg, sl_time_refusal(rc));
 				return 1 + SL_EXIT_REFUSED;
 			}
 			break;

@@ -543,10 +543,7 @@ take_time(const char *option, const char *text, uint64_t *ns)
 	int ret = sl_time_parse(text, ns);
 
 	if (ret < 0)
-		fprintf(stderr,
-			"sluice store: %s '%s' is not a time%s; use 1700000000.5, 2023-11-14T22:13:20Z or "
-			"20231114_221320\n",
-			option, text, ret == -ERANGE ? " that a pcap file can hold" : "");
+		fprintf(stderr, "sluice store: %s '%s' %s\n", option, text, sl_time_refusal(ret));
 	return ret == 0;
 }
 

@@ -683,10 +683,10 @@ class TestConfig(TestSuite):
         """Arguments that are wrong are refused, and --help says how.
 
         **Steps:**
-            * A missing file, a directory, two files, an unknown option, a time that is none.
+            * A missing file, a directory, two files, an unknown option, times that are none; one time in every form.
 
         **Verify:**
-            * Exit status 2 and a message that names the argument; --help exits 0.
+            * Exit status 2 and a message that names the argument; --help exits 0; every form is the same window.
         """
         good = self.dir + "/good.lua"
         lua.write_config(good, [lua.target("t", self.dir + "/x")])
@@ -695,12 +695,21 @@ class TestConfig(TestSuite):
             ([self.dir], "Is a directory"),
             ([good, "second.lua"], "second.lua"),
             (["--bogus"], "--bogus"),
-            ([good, "--at", "noon"], "--at noon"),
-            ([good, "--at", "99999999999"], "--at 99999999999"),
+            ([good, "--at", "noon"], "--at 'noon' is not a time; write seconds since 1970"),
+            ([good, "--at", "2021-02-29T00:00:00Z"], "is not a time"),
+            ([good, "--at", "99999999999"], "--at '99999999999' is before 1970 or after 2106"),
         ):
             result = run.run([run.SLUICE, "check", *args], rc=2)
             verify(words in result.err, f"{args}\n{result.describe()}")
         verify("usage: sluice check" in run.run([run.SLUICE, "check", "--help"]).out, "no help")
-        for at in ("1638402659.5", "2021-12-01T23:50:59Z", "1638402659"):
-            result = run.run([run.SLUICE, "check", good, "--at", at])
+        for at in (
+            "1638402659.5",
+            "1638402659",
+            "2021-12-01T23:50:59Z",
+            "2021-12-02T00:50:59.25+01:00",
+            "2021-12-01T13:50:59",
+            "20211201_135059",
+        ):
+            # A time without a zone is local.
+            result = run.run([run.SLUICE, "check", good, "--at", at], env={"TZ": "Pacific/Honolulu"})
             verify("_1638402600-1638402660.pcap" in result.out, f"{at}\n{result.describe()}")

@@ -322,6 +322,9 @@ int sl_store_active(const char *store, char name[SL_CAPTURE_NAME_MAX], char *err
  */
 int sl_time_parse(const char *text, uint64_t *ns);
 
+/** What to say behind a text that sl_time_parse() refused with rc: what is wrong, and what to write. Static text. */
+const char *sl_time_refusal(int rc);
+
 #define SL_TIME_SIZE 48u /**< bytes that hold what sl_time_format() writes */
 
 /** "2023-11-14T23:13:20.000000000+01:00": local time with its offset; sl_time_parse() reads it. Any thread. */

@@ -76,22 +76,26 @@ take_zone(const char **p, bool *local, int *offset)
 	return hours < 24 && minutes < 60;
 }
 
-static bool
+/* @return 0; -EINVAL: this is no such number; -ERANGE: one too large */
+static int
 take_epoch(const char *p, uint64_t *ns)
 {
 	uint64_t sec = 0, fraction;
+	bool too_large = false;
 
 	if (*p < '0' || *p > '9')
-		return false;
+		return -EINVAL;
 	for (; *p >= '0' && *p <= '9'; p++) {
-		sec = sec * 10 + (uint64_t)(*p - '0');
-		if (sec > UINT32_MAX)
-			return false;
+		if (!too_large)
+			sec = sec * 10 + (uint64_t)(*p - '0');
+		too_large = sec > UINT32_MAX;
 	}
 	if (!take_fraction(&p, &fraction) || *p != '\0')
-		return false;
+		return -EINVAL;
+	if (too_large)
+		return -ERANGE;
 	*ns = sec * 1000000000u + fraction;
-	return true;
+	return 0;
 }
 
 /* YYYYMMDD_HHMM[SS[.f]] or YYYY-MM-DD[THH:MM[:SS[.f]]], with an optional zone. */
@@ -125,9 +129,11 @@ sl_time_parse(const char *text, uint64_t *ns)
 	int offset;
 	time_t sec;
 	bool local;
+	int rc;
 
-	if (take_epoch(text, ns))
-		return 0;
+	rc = take_epoch(text, ns);
+	if (rc != -EINVAL)
+		return rc;
 	if (!take_calendar(text, &tm, &fraction, &local, &offset))
 		return -EINVAL;
 	tm.tm_year -= 1900;
@@ -149,6 +155,17 @@ sl_time_parse(const char *text, uint64_t *ns)
 		return -ERANGE;
 	*ns = (uint64_t)sec * 1000000000u + fraction;
 	return 0;
+}
+
+#define TIME_FORMS                                                                                                     \
+	"seconds since 1970 (1700000000.5), 2023-11-14T22:13:20Z (or +01:00; local time without), or 20231114_221320 " \
+	"(local time)"
+
+const char *
+sl_time_refusal(int rc)
+{
+	return rc == -ERANGE ? "is before 1970 or after 2106, which no pcap file can hold; write " TIME_FORMS
+			     : "is not a time; write " TIME_FORMS;
 }
 
 void
