@@ -317,8 +317,12 @@ sl_file_ckpt_write(struct sl_file *f)
 	whole = b->fill & ~(SL_BLOCK_ALIGN - 1);
 	tail = b->fill - whole;
 	first = b->done;
-	if (f->preallocate && b->offset + whole + SL_BLOCK_ALIGN > f->allocated)
+	if (f->preallocate && b->offset + whole + (tail ? SL_BLOCK_ALIGN : 0) > f->allocated) {
+		/* a file that was resumed has no space ahead; what is here may be too little to ask for more by itself */
+		f->want_extend = true;
+		sl_target_pump(t);
 		return false;
+	}
 	if (whole > first)
 		t->ckpt_iov[n++] = (struct iovec){b->data + first, whole - first};
 	if (tail) {
