@@ -7,7 +7,7 @@
 /**
  * @file
  * Runs a classic BPF program on a packet and remembers of every value how it came from packet bytes; solves a
- * branch for the other direction by writing packet bytes.
+ * branch for the other direction by writing packet bytes. concolic.c runs, solve.c solves.
  */
 
 #include <stdbool.h>
