@@ -50,7 +50,7 @@ void sl_config_ignore(struct sl_config *config, const char *name, unsigned int l
 /** Room for one more target, zeroed; NULL if memory is short. */
 struct sl_target_config *sl_config_add_target(struct sl_config *config, int table);
 
-/** Read the value that the file returned (a lua_CFunction for sl_lua_sandbox_call(): config, value). fields.c */
+/** Read the value that the file returned (a lua_CFunction for sl_lua_sandbox_call(): config, value). target.c */
 int sl_config_read(lua_State *L);
 /** Read what was inserted into tables although the file ended with an error: its other mistakes are worth showing too. */
 int sl_config_read_inserted(lua_State *L);
