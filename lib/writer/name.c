@@ -208,22 +208,34 @@ finish(const struct text *text)
 	return 0;
 }
 
+/* What the final and the working name share: Path, separator and stamp. */
+static int
+begin_name(struct text *text, const struct sl_target_config *target, uint64_t start, char *path)
+{
+	struct moment moment;
+	int ret;
+
+	path[0] = '\0';
+	*text = (struct text){.s = path, .size = SL_PATH_MAX};
+	ret = moment_get(target, start, &moment);
+	if (ret)
+		return ret;
+	add_base(text, target, &moment);
+	add_stamp(text, target, &moment);
+	return 0;
+}
+
 /* ---------------------------------------------------------------- public functions */
 
 int
 sl_name_final(const struct sl_target_config *target, uint64_t start, uint64_t end, unsigned int part, unsigned int copy,
 	char *path)
 {
-	struct text text = {.s = path, .size = SL_PATH_MAX};
-	struct moment moment;
-	int ret;
+	struct text text;
+	int ret = begin_name(&text, target, start, path);
 
-	path[0] = '\0';
-	ret = moment_get(target, start, &moment);
 	if (ret)
 		return ret;
-	add_base(&text, target, &moment);
-	add_stamp(&text, target, &moment);
 	if (target->name_mode == SL_NAME_EPOCH_SEC_STARTEND)
 		add(&text, "-%" PRIu64, end / NS_PER_S);
 	if (part)
@@ -237,16 +249,11 @@ sl_name_final(const struct sl_target_config *target, uint64_t start, uint64_t en
 int
 sl_name_pending(const struct sl_target_config *target, uint64_t start, uint64_t seq, char *path)
 {
-	struct text text = {.s = path, .size = SL_PATH_MAX};
-	struct moment moment;
-	int ret;
+	struct text text;
+	int ret = begin_name(&text, target, start, path);
 
-	path[0] = '\0';
-	ret = moment_get(target, start, &moment);
 	if (ret)
 		return ret;
-	add_base(&text, target, &moment);
-	add_stamp(&text, target, &moment);
 	add(&text, ".%s-%" PRIu64 ".pending", target->file_desc, seq);
 	return finish(&text);
 }

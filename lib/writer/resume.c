@@ -88,6 +88,29 @@ take_file(struct sl_job *job, const struct sl_open_file *o, int fd)
 	return 0;
 }
 
+/* Go on with the working file, or from its start if it is gone. */
+static int
+reopen(struct sl_job *job, const struct sl_open_file *o)
+{
+	struct sl_target *t = job->target;
+	int fd = open_same(o->pending, o->ino);
+	int rc;
+
+	if (fd >= 0) {
+		rc = take_file(job, o, fd);
+		if (rc != -ESTALE)
+			return rc;
+		close(fd);
+	} else if (fd != -ENOENT && fd != -ESTALE && fd != -ELOOP) {
+		return sl_job_fail(job, fd, "open", o->pending);
+	}
+	WLOG(WARNING, "target \"%s\": %s is gone; its packets are taken from the store again\n", t->cfg->desc,
+		o->pending);
+	t->recovery.mark = o->start;
+	t->recovery.rewrite = true;
+	return 0;
+}
+
 static int
 settle_intent(struct sl_job *job, const struct sl_journal_state *s)
 {
@@ -95,7 +118,7 @@ settle_intent(struct sl_job *job, const struct sl_journal_state *s)
 	struct sl_recovery *r = &t->recovery;
 	const struct sl_open_file *o = &s->intent.file;
 	char dir[SL_PATH_MAX];
-	int fd, rc;
+	int rc;
 
 	r->mark = s->intent.mark;
 	if (is_inode(s->intent_final, o->ino)) {
@@ -108,48 +131,20 @@ settle_intent(struct sl_job *job, const struct sl_journal_state *s)
 		rc = sl_journal_done(t->journal, &r->mark);
 		return rc < 0 ? sl_job_fail(job, rc, "journal", sl_journal_path(t->journal)) : 0;
 	}
-	fd = open_same(o->pending, o->ino);
-	if (fd >= 0) {
-		rc = take_file(job, o, fd);
-		r->closed = rc == 0;
-		if (rc != -ESTALE)
-			return rc;
-		close(fd);
-	} else if (fd != -ENOENT && fd != -ESTALE && fd != -ELOOP) {
-		return sl_job_fail(job, fd, "open", o->pending);
-	}
-	WLOG(WARNING, "target \"%s\": %s is gone; its packets are taken from the store again\n", t->cfg->desc,
-		o->pending);
-	r->mark = o->start;
-	r->rewrite = true;
-	return 0;
+	rc = reopen(job, o);
+	r->closed = rc == 0 && !r->rewrite;
+	return rc;
 }
 
 static int
 settle_checkpoint(struct sl_job *job, const struct sl_journal_state *s)
 {
-	struct sl_target *t = job->target;
-	struct sl_recovery *r = &t->recovery;
 	const struct sl_open_file *o = &s->at.file;
-	int fd, rc;
 
-	r->mark = s->at.mark;
+	job->target->recovery.mark = s->at.mark;
 	if (!o->present)
 		return 0;
-	fd = open_same(o->pending, o->ino);
-	if (fd >= 0) {
-		rc = take_file(job, o, fd);
-		if (rc != -ESTALE)
-			return rc;
-		close(fd);
-	} else if (fd != -ENOENT && fd != -ESTALE && fd != -ELOOP) {
-		return sl_job_fail(job, fd, "open", o->pending);
-	}
-	WLOG(WARNING, "target \"%s\": %s is gone; its packets are taken from the store again\n", t->cfg->desc,
-		o->pending);
-	r->mark = o->start;
-	r->rewrite = true;
-	return 0;
+	return reopen(job, o);
 }
 
 /* Working files begun after the checkpoint: their packets come again. */
@@ -186,18 +181,15 @@ settle(struct sl_job *job)
 	int rc = 0;
 
 	r->fd = -1;
+	r->closed = r->rewrite = false;
 	r->have = s->has_mark || s->has_intent;
 	r->changed = s->has_config && !sl_journal_same_config(&s->config, t->cfg);
 	if (s->has_intent)
 		rc = settle_intent(job, s);
 	else if (s->has_mark)
 		rc = settle_checkpoint(job, s);
-	if (rc < 0) {
-		if (r->fd >= 0)
-			close(r->fd);
-		r->fd = -1;
-		return rc;
-	}
+	if (rc < 0)
+		goto err;
 	remove_leftovers(t, s);
 	if (r->changed) {
 		/* windows and parts of the old definition mean nothing to the new one */
@@ -219,7 +211,15 @@ settle(struct sl_job *job)
 	}
 	if (rc == 0 && (r->changed || !s->has_config))
 		rc = sl_journal_define(t->journal, t->cfg, r->fd >= 0);
-	return rc < 0 ? sl_job_fail(job, rc, "journal", sl_journal_path(t->journal)) : 0;
+	if (rc == 0)
+		return 0;
+	rc = sl_job_fail(job, rc, "journal", sl_journal_path(t->journal));
+err:
+	/* it is tried again from the start, and then the lock on the working file must be free */
+	if (r->fd >= 0)
+		close(r->fd);
+	r->fd = -1;
+	return rc;
 }
 
 void
