@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+#ifndef SL_APP_PUSH_H
+#define SL_APP_PUSH_H
+
+/**
+ * @file
+ * One `sluice push`: what cmd_push.c (runs it), push_prepare.c (before EAL) and push_wire.c (stages onto lcores) share.
+ * Main thread only.
+ */
+
+#include <sched.h>
+#include <stdbool.h>
+
+#include "push_map.h"
+#include "push_options.h"
+#include "push_streams.h"
+#include "sl_config.h"
+#include "sl_ring.h"
+#include "sl_writer.h"
+
+#define PUSH_ERRBUF 1024 /**< holds the message of any library */
+
+struct push {
+	struct push_options options;
+	struct sl_config *config;
+	size_t findings_said; /**< of the configuration's */
+	unsigned int targets;
+	struct push_map map;
+	cpu_set_t allowed, helper_cpus;
+	struct push_streams *streams;
+	const struct sl_stream *first; /**< the capture that was active when the push began */
+	struct sl_consumer *consumers;
+	struct sl_lcore *lcores[PUSH_MAP_MAX]; /**< as in the map */
+	struct sl_lcore *reader_lcore, *filter_lcores[PUSH_MAP_MAX], *writer_lcores[PUSH_MAP_MAX];
+	struct sl_pipeline *pipeline;
+	struct sl_writers *writers;
+	bool hugepages;
+};
+
+/* ---------------------------------------------------------------- cmd_push.c */
+
+/** Has a signal asked for the end? */
+bool push_stopping(void);
+/** Sleep for the main thread's tick. */
+void push_tick(void);
+
+/* ---------------------------------------------------------------- push_prepare.c: refuse what cannot work */
+
+/** Load the configuration and find all that is wrong with it. @return -1: go on; else the exit status, after a message */
+int push_load_config(struct push *push);
+/** Map and CPUs from options or affinity. @return -1: go on; else the exit status, after a message */
+int push_choose_cpus(struct push *push);
+/**
+ * Open the capture to begin with and check the filters for its link type; when following, wait for the first capture.
+ * @return -1: go on; else the exit status, after a message unless it was stopped
+ */
+int push_open_first_capture(struct push *push);
+
+/* ---------------------------------------------------------------- push_wire.c */
+
+/** Lcores of the map with their names, and consumers; nothing of EAL yet. @return 0 or -ENOMEM */
+int push_make_lcores(struct push *push);
+/** Start EAL with memory for all of it. @return 0 or -errno, after a message */
+int push_start_eal(struct push *push, char **argv);
+/** Pipeline, writers, where each target begins, stages onto lcores. @return 0 or -errno, after a message */
+int push_wire(struct push *push);
+
+#endif

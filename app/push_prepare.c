@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+
+/**
+ * @file
+ * What `sluice push` does before EAL starts: refuse what cannot work, while nothing has been touched.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "app.h"
+#include "config_checks.h"
+#include "push.h"
+
+/* Printed again only if there is more to say. */
+static void
+print_findings(struct push *push)
+{
+	if (sl_config_findings(push->config) > push->findings_said)
+		sl_config_print_findings(push->config, stderr);
+	push->findings_said = sl_config_findings(push->config);
+}
+
+static void
+check_filters(struct push *push, const struct sl_capture *capture)
+{
+	const struct sl_capture_info *info = sl_capture_info(capture);
+
+	config_check_filters(push->config, info->link_type, info->snap_len);
+}
+
+int
+push_load_config(struct push *push)
+{
+	struct sl_capture *capture;
+	char errbuf[PUSH_ERRBUF];
+	struct timespec now;
+	int rc = sl_config_load(push->options.config, &push->config);
+
+	if (!push->config) {
+		fprintf(stderr, "sluice push: %s: %s\n", push->options.config, strerror(-rc));
+		return SL_EXIT_FAILED;
+	}
+	push->targets = (unsigned int)sl_config_targets(push->config);
+	clock_gettime(CLOCK_REALTIME, &now);
+	/* The null sink makes no file. */
+	if (rc == 0 && push->options.sink == SL_SINK_FILE)
+		config_check_places(push->config, (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
+	if (sl_config_errors(push->config) == 0)
+		return -1;
+	/* All errors at once: those of the filters too, if there is a capture to check them for. */
+	if (sl_capture_open(push->options.store, push->options.capture, &capture, errbuf) == 0) {
+		check_filters(push, capture);
+		sl_capture_close(capture);
+	}
+	print_findings(push);
+	return SL_EXIT_REFUSED;
+}
+
+int
+push_choose_cpus(struct push *push)
+{
+	const struct push_options *o = &push->options;
+	char errbuf[PUSH_ERRBUF];
+	cpu_set_t stage_cpus;
+
+	if (sched_getaffinity(0, sizeof(push->allowed), &push->allowed)) {
+		fprintf(stderr, "sluice push: CPU affinity: %s\n", strerror(errno));
+		return SL_EXIT_REFUSED;
+	}
+	if (!o->map) {
+		push_map_choose(&push->allowed, push->targets, &push->map);
+	} else if (push_map_parse(o->map, &push->allowed, &push->map, errbuf, sizeof(errbuf))) {
+		fprintf(stderr, "sluice push: --map: %s\n", errbuf);
+		return SL_EXIT_REFUSED;
+	}
+	if (o->poll && push_map_shares_cpu(&push->map)) {
+		fprintf(stderr,
+			"sluice push: --poll needs a CPU for each lcore, and this --map has lcores that share one\n");
+		return SL_EXIT_REFUSED;
+	}
+	if (o->helper_cpus) {
+		cpu_set_t usable;
+
+		if (push_cpu_list_parse(o->helper_cpus, &push->helper_cpus)) {
+			fprintf(stderr, "sluice push: --helper-cpus %s: not a CPU list such as 0,2-3\n",
+				o->helper_cpus);
+			return SL_EXIT_REFUSED;
+		}
+		CPU_AND(&usable, &push->helper_cpus, &push->allowed);
+		if (!CPU_EQUAL(&usable, &push->helper_cpus)) {
+			fprintf(stderr, "sluice push: --helper-cpus %s: not all of them may be used by this process\n",
+				o->helper_cpus);
+			return SL_EXIT_REFUSED;
+		}
+		return -1;
+	}
+	push_map_cpus(&push->map, &stage_cpus);
+	CPU_AND(&stage_cpus, &stage_cpus, &push->allowed);
+	CPU_XOR(&push->helper_cpus, &push->allowed, &stage_cpus);
+	if (CPU_COUNT(&push->helper_cpus) == 0)
+		push->helper_cpus = push->allowed;
+	return -1;
+}
+
+/* Following may begin before the first capture does. */
+int
+push_open_first_capture(struct push *push)
+{
+	char errbuf[PUSH_ERRBUF];
+	bool said = false;
+
+	while (!push_stopping()) {
+		struct sl_capture *capture;
+		int rc = sl_capture_open(push->options.store, push->options.capture, &capture, errbuf);
+
+		if (rc == 0) {
+			/* A filter has a meaning only for a link type, so for a capture. */
+			check_filters(push, capture);
+			print_findings(push);
+			if (sl_config_errors(push->config) > 0) {
+				sl_capture_close(capture);
+				return SL_EXIT_REFUSED;
+			}
+			push->first = push_streams_add(push->streams, capture, errbuf);
+			if (push->first)
+				return -1;
+			rc = -errno;
+		}
+		if (rc != -ENOENT || push->options.once || push->options.capture) {
+			fprintf(stderr, "sluice push: %s\n", errbuf);
+			return SL_EXIT_REFUSED;
+		}
+		print_findings(push);
+		if (!said)
+			fprintf(stderr, "sluice push: waiting for the first capture in %s\n", push->options.store);
+		said = true;
+		push_tick();
+	}
+	return SL_EXIT_OK;
+}

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+
+/**
+ * @file
+ * Wires reader, filter and writer stages onto lcores, and says where each target begins.
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "push.h"
+#include "push_eal.h"
+#include "sl_filter.h"
+
+#define SLOTS 32
+#define READER_TIMER_MS 10 /* an idle reader's look at the store */
+#define WRITER_TIMER_MS 100 /* an idle writer's look at checkpoints, status lines and retries that are due */
+
+/* ---------------------------------------------------------------- lcores */
+
+static void
+name_lcores(struct push *push)
+{
+	unsigned int filters = 0, writers = 0;
+
+	for (unsigned int i = 0; i < push->map.count; i++) {
+		struct sl_lcore *lcore = push->lcores[i];
+		unsigned int stages = push->map.lcores[i].stages;
+
+		lcore->poll_mode = push->options.poll;
+		if (stages & PUSH_STAGE_READER)
+			lcore->timer_ms = READER_TIMER_MS;
+		else if (stages & PUSH_STAGE_WRITER)
+			lcore->timer_ms = WRITER_TIMER_MS;
+		if (stages == (PUSH_STAGE_READER | PUSH_STAGE_FILTER | PUSH_STAGE_WRITER) && push->map.count == 1)
+			snprintf(lcore->name, sizeof(lcore->name), "sl-all");
+		else if (stages & PUSH_STAGE_READER)
+			snprintf(lcore->name, sizeof(lcore->name), "sl-reader");
+		else if (stages & PUSH_STAGE_FILTER)
+			snprintf(lcore->name, sizeof(lcore->name), "sl-filter%u", filters);
+		else
+			snprintf(lcore->name, sizeof(lcore->name), "sl-writer%u", writers);
+		if (stages & PUSH_STAGE_READER)
+			push->reader_lcore = lcore;
+		if (stages & PUSH_STAGE_FILTER)
+			push->filter_lcores[filters++] = lcore;
+		if (stages & PUSH_STAGE_WRITER)
+			push->writer_lcores[writers++] = lcore;
+	}
+}
+
+int
+push_make_lcores(struct push *push)
+{
+	for (unsigned int i = 0; i < push->map.count; i++) {
+		push->lcores[i] = aligned_alloc(SL_CACHE_LINE, sizeof(struct sl_lcore));
+		if (!push->lcores[i])
+			return -ENOMEM;
+		memset(push->lcores[i], 0, sizeof(struct sl_lcore));
+	}
+	push->consumers = aligned_alloc(SL_CACHE_LINE, push->targets * sizeof(*push->consumers));
+	if (!push->consumers)
+		return -ENOMEM;
+	memset(push->consumers, 0, push->targets * sizeof(*push->consumers));
+	name_lcores(push);
+	return 0;
+}
+
+static void
+add_stage(struct sl_lcore *lcore, struct sl_stage stage)
+{
+	lcore->stages[lcore->stage_count++] = stage;
+}
+
+/* Later stages first: what is furthest on its way is worth most. */
+static void
+map_stages(struct push *push)
+{
+	unsigned int filters = 0, writers = 0;
+
+	for (unsigned int i = 0; i < push->map.count; i++) {
+		struct sl_lcore *lcore = push->lcores[i];
+		unsigned int stages = push->map.lcores[i].stages;
+
+		if (stages & PUSH_STAGE_WRITER)
+			add_stage(lcore, sl_writers_stage(push->writers, writers++));
+		if (stages & PUSH_STAGE_FILTER)
+			add_stage(lcore, sl_pipeline_filter_stage(push->pipeline, filters++));
+		if (stages & PUSH_STAGE_READER)
+			add_stage(lcore, sl_pipeline_reader_stage(push->pipeline));
+	}
+}
+
+/* ---------------------------------------------------------------- parameters of pipeline and writers */
+
+static void
+run_filters(void *ctx, unsigned int lane, struct sl_dispatch *d)
+{
+	(void)ctx;
+	sl_filter_run(d->stream->filters, lane, &d->chunk, &d->verdicts);
+}
+
+static struct sl_pipeline_params
+pipeline_params(struct push *push)
+{
+	return (struct sl_pipeline_params){
+		.filters = push->map.filters,
+		.writers = push->map.writers,
+		.slots = SLOTS,
+		.max_programs = push->targets,
+		.consumers = push->consumers,
+		.targets = push->targets,
+		.reader_lcore = push->reader_lcore,
+		.filter_lcores = push->filter_lcores,
+		.writer_lcores = push->writer_lcores,
+		.helper_cpus = &push->helper_cpus,
+		.filter = run_filters,
+		.stream = push_streams_get,
+		.stream_ctx = push->streams,
+	};
+}
+
+static struct sl_writers_params
+writers_params(struct push *push)
+{
+	const struct push_options *o = &push->options;
+
+	return (struct sl_writers_params){
+		.config = push->config,
+		.writers = push->map.writers,
+		.consumers = push->consumers,
+		.lcores = push->writer_lcores,
+		.sink = o->sink,
+		.crc = o->crc,
+		.once = o->once,
+		.retry_for = o->retry_for,
+		.stop_timeout = o->stop_timeout,
+		.state_dir = o->state_dir,
+		.log_dir = o->log_dir,
+		.helper_cpus = &push->helper_cpus,
+		.hugepages = push->hugepages,
+	};
+}
+
+/* ---------------------------------------------------------------- where targets begin */
+
+/* Where a target without a journal begins. */
+static struct sl_position
+fresh_position(const struct push *push, unsigned int t)
+{
+	const struct sl_capture *capture = push->first->capture;
+	bool from_start = push->options.once || sl_config_target(push->config, t)->follow_start;
+
+	return (struct sl_position){
+		.sequence = push->first->info->sequence,
+		.chunk = from_start ? sl_capture_first(capture) : sl_capture_committed(capture),
+	};
+}
+
+/* The journal knows its capture by UUID: a store that was made anew may use the same sequence number again. */
+static struct sl_position
+first_position(const struct push *push, unsigned int t)
+{
+	const char *desc = sl_config_target(push->config, t)->desc;
+	struct sl_capture *capture;
+	struct sl_resume resume;
+	char errbuf[PUSH_ERRBUF];
+	int rc;
+
+	if (!sl_writers_resume(push->writers, t, &resume))
+		return fresh_position(push, t);
+	rc = sl_capture_open_uuid(push->options.store, &resume.capture, &capture, errbuf);
+	if (rc == 0) {
+		resume.position.sequence = sl_capture_info(capture)->sequence;
+		sl_capture_close(capture);
+		return resume.position;
+	}
+	if (resume.position.sequence < push->first->info->sequence) {
+		/* Older captures were removed: go on with what is left of the stream; the reader reports the gap. */
+		resume.position.packet = 0;
+		return resume.position;
+	}
+	fprintf(stderr,
+		"sluice push: target \"%s\": its journal is of a capture that this store does not have; starting "
+		"afresh\n",
+		desc);
+	return fresh_position(push, t);
+}
+
+static int
+start_targets(struct push *push)
+{
+	struct sl_position *first = calloc(push->targets, sizeof(*first));
+	char errbuf[PUSH_ERRBUF];
+	int rc;
+
+	if (!first)
+		return -ENOMEM;
+	for (unsigned int t = 0; t < push->targets; t++) {
+		first[t] = first_position(push, t);
+		push->consumers[t].next = first[t];
+		sl_consumer_set(&push->consumers[t], SL_CONSUMER_READY);
+	}
+	rc = sl_writers_start(push->writers, first, errbuf);
+	if (rc)
+		fprintf(stderr, "sluice push: %s\n", errbuf);
+	free(first);
+	return rc;
+}
+
+/* ---------------------------------------------------------------- all together */
+
+int
+push_start_eal(struct push *push, char **argv)
+{
+	struct sl_pipeline_params params = pipeline_params(push);
+	struct push_eal eal = {
+		.map = &push->map,
+		.helper_cpus = &push->helper_cpus,
+		.memory = sl_pipeline_memory(&params) + sl_writers_memory(push->targets),
+		.no_huge = push->options.no_huge,
+		.extra = push->options.eal,
+	};
+	int rc = push_eal_init(&eal, argv);
+
+	push->hugepages = eal.hugepages;
+	return rc;
+}
+
+int
+push_wire(struct push *push)
+{
+	struct sl_pipeline_params pipeline = pipeline_params(push);
+	struct sl_writers_params writers = writers_params(push);
+	char errbuf[PUSH_ERRBUF];
+	int rc;
+
+	rc = sl_pipeline_create(&pipeline, &push->pipeline, errbuf);
+	if (rc) {
+		fprintf(stderr, "sluice push: %s\n", errbuf);
+		return rc;
+	}
+	rc = sl_writers_create(&writers, &push->writers, errbuf);
+	if (rc) {
+		fprintf(stderr, "sluice push: %s\n", errbuf);
+		return rc;
+	}
+	sl_writers_attach(push->writers, push->pipeline);
+	rc = start_targets(push);
+	if (rc)
+		return rc;
+	if (push->options.once) {
+		struct sl_position end = {
+			.sequence = push->first->info->sequence,
+			.chunk = sl_capture_committed(push->first->capture),
+		};
+
+		sl_pipeline_start(push->pipeline, &end);
+	} else {
+		sl_pipeline_start(push->pipeline, NULL);
+	}
+	map_stages(push);
+	return 0;
+}
