@@ -9,7 +9,9 @@
  * The groups of unit tests of lib/config; each returns the number of failed tests.
  */
 
+int check_tests(void);
 int config_tests(void);
+int fields_tests(void);
 int lua_pattern_tests(void);
 int lua_sandbox_tests(void);
 int number_tests(void);
