@@ -74,6 +74,8 @@ extern struct fake_store fake;
 void fake_reset(void);
 
 int reader_tests(void);
+int reader_damage_tests(void);
+int reader_libpcap_tests(void);
 int import_tests(void);
 
 #endif
