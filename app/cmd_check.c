@@ -94,7 +94,7 @@ parse_arguments(struct check *c, int argc, char **argv)
 			usage(stdout);
 			return 1 + SL_EXIT_OK;
 		default:
-			usage(stderr);
+			fprintf(stderr, "`sluice check --help` lists the options.\n");
 			return 1 + SL_EXIT_REFUSED;
 		}
 	}
@@ -140,7 +140,10 @@ find_link_type(struct check *c)
 			fprintf(stderr, "sluice check: %s\n", errbuf);
 			return rc;
 		}
-		snprintf(c->link_reason, sizeof(c->link_reason), "the store %s has no active capture", store);
+		if (rc == -ENOENT)
+			snprintf(c->link_reason, sizeof(c->link_reason), "the store %s has no active capture", store);
+		else
+			snprintf(c->link_reason, sizeof(c->link_reason), "%s", errbuf);
 		return 0;
 	}
 	const struct sl_capture_info *info = sl_capture_info(capture);

@@ -195,6 +195,11 @@ cmd_import(int argc, char **argv)
 			return SL_EXIT_REFUSED;
 		}
 	}
+	if (stat(params.store, &st) == 0 && !S_ISDIR(st.st_mode)) {
+		fprintf(stderr, "sluice import: --store %s: not a directory; name one, or one to be made\n",
+			params.store);
+		return SL_EXIT_REFUSED;
+	}
 	params.files = (const char *const *)&argv[optind];
 	params.file_count = (size_t)(argc - optind);
 	progress_shown = params.progress;
@@ -205,8 +210,6 @@ cmd_import(int argc, char **argv)
 	ret = sl_import(&params, &result, errbuf);
 	if (!quiet)
 		summary(&params, &result);
-	if (fflush(stdout) == EOF && ret == 0)
-		return SL_EXIT_FAILED;
 	if (ret == 0)
 		return SL_EXIT_OK;
 	return ret == -EINVAL ? SL_EXIT_REFUSED : SL_EXIT_FAILED;

@@ -7,6 +7,7 @@
  * `sluice push`: prepares, wires and starts the stages, then looks after them from the main thread.
  */
 
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -158,13 +159,17 @@ run(struct push *push)
 		.lcores = push->lcores,
 		.lcore_count = push->map.count,
 		.crc = push->options.crc,
-		.files = push->options.sink == SL_SINK_FILE,
+		.journal = push->options.state_dir != NULL,
 	};
-	bool finished;
+	bool finished = false;
+	int rc = 0;
 
-	for (unsigned int i = 0; i < push->map.count; i++)
-		rte_eal_remote_launch(sl_lcore_run, push->lcores[i], i + 1);
-	finished = look_after(push);
+	for (unsigned int i = 0; i < push->map.count && rc == 0; i++)
+		rc = rte_eal_remote_launch(sl_lcore_run, push->lcores[i], i + 1);
+	if (rc == 0)
+		finished = look_after(push);
+	else
+		fprintf(stderr, "sluice push: an lcore did not start: %s\n", strerror(-rc));
 	stop_lcores(push);
 	if (push->options.once || push->options.sink == SL_SINK_NULL)
 		push_summary_print(&summary, stdout);
@@ -209,8 +214,9 @@ cmd_push(int argc, char **argv)
 		goto out;
 	/* Helper threads inherit this; the lcores are pinned by EAL. */
 	sched_setaffinity(0, sizeof(push.helper_cpus), &push.helper_cpus);
-	status = SL_EXIT_FAILED;
-	if (push_start_eal(&push, argv) == 0) {
+	int rc = push_start_eal(&push, argv);
+	status = rc == -EINVAL ? SL_EXIT_REFUSED : SL_EXIT_FAILED;
+	if (rc == 0) {
 		if (push_wire(&push) == 0)
 			status = run(&push);
 		sl_writers_destroy(push.writers);

@@ -80,7 +80,11 @@ parse_options(const struct action *action, int argc, char **argv, struct store_o
 		{NULL, 0, NULL, 0},
 	};
 	int option, at = -1;
+	char name[32];
 
+	/* getopt_long() begins its messages with argv[0]. */
+	snprintf(name, sizeof(name), "sluice store %s", action->name);
+	argv[0] = name;
 	optind = 1;
 	while ((option = getopt_long(argc, argv, "s:c:o:h", longs, &at)) != -1) {
 		char letter = option == OPTION_FROM ? 'f' : option == OPTION_TO ? 't' : (char)option;
@@ -108,7 +112,7 @@ parse_options(const struct action *action, int argc, char **argv, struct store_o
 	if (optind < argc && action->takes_name && !o->capture)
 		o->capture = argv[optind++];
 	if (optind < argc) {
-		fprintf(stderr, "sluice store %s: what is '%s'?\n", action->name, argv[optind]);
+		fprintf(stderr, "sluice store %s: '%s' is one argument too many\n", action->name, argv[optind]);
 		return -1;
 	}
 	if (o->from >= o->to) {
@@ -123,7 +127,7 @@ cmd_store(int argc, char **argv)
 {
 	struct store_options o = {.store = SL_STORE_DEFAULT, .output = "-", .to = UINT64_MAX};
 	const struct action *action = NULL;
-	int ret, status;
+	int ret;
 
 	if (argc >= 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help"))) {
 		usage(stdout);
@@ -149,8 +153,5 @@ cmd_store(int argc, char **argv)
 	}
 	/* A reader that goes away (export | head) is an error of writing, not a death without a word. */
 	signal(SIGPIPE, SIG_IGN);
-	status = action->run(&o);
-	if (fflush(stdout) != 0 && status == SL_EXIT_OK)
-		status = SL_EXIT_FAILED;
-	return status;
+	return action->run(&o);
 }

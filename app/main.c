@@ -2,6 +2,7 @@
  * Copyright (c) 2026 The sluice authors
  */
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -28,6 +29,24 @@ usage(FILE *out)
 		     "2 input refused before anything was touched.\n");
 }
 
+static int
+run(const struct command *command, int argc, char **argv)
+{
+	static char name[32];
+	int status;
+
+	/* getopt_long() begins its messages with argv[0]. */
+	snprintf(name, sizeof(name), "sluice %s", command->name);
+	argv[0] = name;
+	status = command->run(argc, argv);
+	/* What was shown but could not be written was not done. */
+	if ((fflush(stdout) != 0 || ferror(stdout)) && status == SL_EXIT_OK) {
+		fprintf(stderr, "%s: standard output: %s\n", name, strerror(errno));
+		status = SL_EXIT_FAILED;
+	}
+	return status;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -45,7 +64,7 @@ main(int argc, char **argv)
 	}
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (!strcmp(argv[1], commands[i].name))
-			return commands[i].run(argc - 1, argv + 1);
+			return run(&commands[i], argc - 1, argv + 1);
 	fprintf(stderr, "sluice: no command '%s'\n\n", argv[1]);
 	usage(stderr);
 	return SL_EXIT_REFUSED;

@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,29 +73,53 @@ format_lcores(const struct push_eal *eal, char *text, size_t len)
 		used += (size_t)snprintf(text + used, len - used, ",%u@%u", i + 1, eal->map->lcores[i].cpu);
 }
 
-/* The same command with --no-huge: EAL cannot be initialised twice in one process. */
+/* The same command with --no-huge: EAL cannot be initialised twice in one process. Returns if that fails. */
 static void
-restart_without_hugepages(char **argv)
+restart_without_hugepages(const struct push_eal *eal, char **argv)
 {
-	char *words[MAX_WORDS * 4];
-	int n = 0;
+	size_t argc = 0;
+	char **words;
 
-	while (argv[n] && n < MAX_WORDS * 4 - 3) {
-		words[n + 1] = argv[n];
-		n++;
-	}
+	while (argv[argc])
+		argc++;
+	words = calloc(argc + 3, sizeof(*words));
+	if (!words)
+		return;
 	words[0] = (char *)"sluice";
-	words[n + 1] = (char *)"--no-huge";
-	words[n + 2] = NULL;
+	words[1] = (char *)"push";
+	words[2] = (char *)"--no-huge";
+	memcpy(&words[3], &argv[1], (argc - 1) * sizeof(*words));
 	fprintf(stderr, "sluice push: the free hugepages could not be taken; starting again with --no-huge\n");
+	/* The new process chooses its CPUs again, from all of them. */
+	sched_setaffinity(0, sizeof(*eal->allowed), eal->allowed);
 	execv("/proc/self/exe", words);
+	free(words);
+}
+
+/* Adds the words of --eal, which stay in *copy. @return how many there are now; -E2BIG; -ENOMEM */
+static int
+add_extra(const struct push_eal *eal, char **words, int n, char **copy)
+{
+	char *save;
+
+	if (!eal->extra)
+		return n;
+	*copy = strdup(eal->extra);
+	if (!*copy)
+		return -ENOMEM;
+	for (char *w = strtok_r(*copy, " \t", &save); w; w = strtok_r(NULL, " \t", &save)) {
+		if (n == MAX_WORDS - 1)
+			return -E2BIG;
+		words[n++] = w;
+	}
+	return n;
 }
 
 int
 push_eal_init(struct push_eal *eal, char **argv)
 {
 	size_t memory = eal->memory + EAL_OVERHEAD, free_bytes = free_hugepage_bytes();
-	char lcores[8192], megabytes[32], prefix[64], *copy = NULL, *save;
+	char lcores[8192], megabytes[32], prefix[64], *copy = NULL;
 	char *words[MAX_WORDS];
 	int n = 0, rc;
 
@@ -118,12 +143,11 @@ push_eal_init(struct push_eal *eal, char **argv)
 	words[n++] = (char *)"lib.eal:error";
 	/* --in-memory leaves no files behind, however the process ends; EAL refuses it together with --no-huge. */
 	words[n++] = eal->hugepages ? (char *)"--in-memory" : (char *)"--no-huge";
-	if (eal->extra) {
-		copy = strdup(eal->extra);
-		if (!copy)
-			return -ENOMEM;
-		for (char *w = strtok_r(copy, " \t", &save); w && n < MAX_WORDS - 1; w = strtok_r(NULL, " \t", &save))
-			words[n++] = w;
+	n = add_extra(eal, words, n, &copy);
+	if (n < 0) {
+		free(copy);
+		fprintf(stderr, "sluice push: --eal: %s\n", n == -E2BIG ? "too many words" : strerror(-n));
+		return n == -E2BIG ? -EINVAL : n;
 	}
 	words[n] = NULL;
 	if (!eal->hugepages && !eal->no_huge)
@@ -132,13 +156,17 @@ push_eal_init(struct push_eal *eal, char **argv)
 			free_bytes / MIB, megabytes);
 	rc = rte_eal_init(n, words);
 	free(copy);
-	if (rc < 0) {
-		rc = -rte_errno;
-		if (eal->hugepages)
-			restart_without_hugepages(argv);
-		fprintf(stderr, "sluice push: DPDK's EAL did not start (lcores %s, %s MiB): %s\n", lcores, megabytes,
-			strerror(-rc));
-		return rc ? rc : -EINVAL;
+	if (rc >= 0)
+		return 0;
+	rc = rte_errno > 0 ? -rte_errno : -EIO;
+	if (rc == -EINVAL && eal->extra) {
+		fprintf(stderr, "sluice push: --eal \"%s\": EAL refuses its arguments, as it said above\n", eal->extra);
+		return rc;
 	}
-	return 0;
+	if (eal->hugepages)
+		restart_without_hugepages(eal, argv);
+	fprintf(stderr, "sluice push: DPDK's EAL did not start (lcores %s, %s MiB): %s\n", lcores, megabytes,
+		strerror(-rc));
+	/* That is no refusal of what the user wrote. */
+	return rc == -EINVAL ? -EIO : rc;
 }

@@ -19,6 +19,7 @@
 struct push_eal {
 	const struct push_map *map;
 	const cpu_set_t *helper_cpus; /**< where the main thread runs */
+	const cpu_set_t *allowed;     /**< where this process could run when it began */
 	size_t memory;                /**< bytes that the pipeline and the writers will take */
 	bool no_huge;                 /**< as asked for */
 	const char *extra;            /**< more words, or NULL */
@@ -30,7 +31,7 @@ struct push_eal {
  * If hugepages vanish between the look and the taking (another program was quicker), the process starts itself anew with
  * --no-huge.
  * @param argv  the command line, for that
- * @return 0, or -errno with a line printed
+ * @return 0; -EINVAL: EAL does not understand `extra`; other -errno. Each with a line printed
  */
 int push_eal_init(struct push_eal *eal, char **argv);
 

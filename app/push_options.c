@@ -95,6 +95,18 @@ is_dir(const char *path)
 	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+/* One that is not there is made later. */
+static bool
+may_be_dir(const char *option, const char *path)
+{
+	struct stat st;
+
+	if (path == NULL || (*path != '\0' && (stat(path, &st) != 0 || S_ISDIR(st.st_mode))))
+		return true;
+	(void)refuse(option, *path != '\0' ? path : "''", "not a directory; name one, or one to be made");
+	return false;
+}
+
 /* "/etc/sluice/push_realtime.lua" -> "/var/lib/sluice/push_realtime" */
 static void
 default_state_dir(struct push_options *options)
@@ -127,6 +139,8 @@ complete(struct push_options *options)
 			options->store);
 		return SL_EXIT_REFUSED;
 	}
+	if (!may_be_dir("--log-dir", options->log_dir) || !may_be_dir("--state-dir", options->state_dir))
+		return SL_EXIT_REFUSED;
 	if (!options->log_dir && options->sink == SL_SINK_FILE) {
 		if (is_dir(DEFAULT_LOG_DIR)) {
 			options->log_dir = DEFAULT_LOG_DIR;
@@ -240,7 +254,7 @@ push_options_parse(int argc, char **argv, struct push_options *options)
 			usage(stdout);
 			return SL_EXIT_OK;
 		default:
-			fprintf(stderr, "`sluice push --help` lists the options\n");
+			fprintf(stderr, "`sluice push --help` lists the options.\n");
 			return SL_EXIT_REFUSED;
 		}
 	}

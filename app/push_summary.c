@@ -85,8 +85,10 @@ push_summary_failures(const struct push_summary *s, FILE *err)
 	struct sl_target_stats *stats = calloc(1, sizeof(*stats));
 	unsigned int failures = 0;
 
-	if (!stats)
+	if (!stats) {
+		fprintf(err, "sluice push: out of memory\n");
 		return 1;
+	}
 	for (size_t t = 0; t < sl_config_targets(s->config); t++) {
 		sl_writers_target_stats(s->writers, (unsigned int)t, stats);
 		if (!stats->failing && !stats->gave_up)
@@ -100,7 +102,9 @@ push_summary_failures(const struct push_summary *s, FILE *err)
 				stats->first_unpublished_ts / 1000000000, stats->first_unpublished_ts % 1000000000);
 		else
 			fprintf(err, "its start on");
-		fprintf(err, "; mend that and run the same command with the same --state-dir\n");
+		fprintf(err, "; mend that and run the same command again%s\n",
+			s->journal ? " with the same --state-dir"
+				   : ", which pushes all packets again: without --state-dir nothing remembers them");
 	}
 	free(stats);
 	return failures;

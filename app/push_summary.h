@@ -24,7 +24,7 @@ struct push_summary {
 	struct sl_lcore *const *lcores;
 	unsigned int lcore_count;
 	bool crc;
-	bool files; /**< the sink makes files */
+	bool journal; /**< there is a state directory */
 };
 
 /** Print the table of targets, what was read and how busy the lcores were. Main thread, after the lcores have stopped. */

@@ -198,8 +198,10 @@ start_targets(struct push *push)
 	char errbuf[PUSH_ERRBUF];
 	int rc;
 
-	if (!first)
+	if (!first) {
+		fprintf(stderr, "sluice push: out of memory\n");
 		return -ENOMEM;
+	}
 	for (unsigned int t = 0; t < push->targets; t++) {
 		first[t] = first_position(push, t);
 		push->consumers[t].next = first[t];
@@ -221,6 +223,7 @@ push_start_eal(struct push *push, char **argv)
 	struct push_eal eal = {
 		.map = &push->map,
 		.helper_cpus = &push->helper_cpus,
+		.allowed = &push->allowed,
 		.memory = sl_pipeline_memory(&params) + sl_writers_memory(push->targets),
 		.no_huge = push->options.no_huge,
 		.extra = push->options.eal,

@@ -713,3 +713,68 @@ class TestConfig(TestSuite):
             # A time without a zone is local.
             result = run.run([run.SLUICE, "check", good, "--at", at], env={"TZ": "Pacific/Honolulu"})
             verify("_1638402600-1638402660.pcap" in result.out, f"{at}\n{result.describe()}")
+
+    @func_test
+    def test_push_command_line(self) -> None:
+        """Options of push that cannot be are refused before anything is made; the others do what they say.
+
+        **Steps:**
+            * Push with each option that is wrong, and with a word that is no option.
+            * Push with a polling lcore, a CPU for the helpers and a word for EAL.
+
+        **Verify:**
+            * Exit status 2, one message with the option and its value or what to write, nothing made.
+            * The packet is pushed; EAL says more than without that word.
+        """
+        cpu = min(os.sched_getaffinity(0))
+        file = lua.write_config(self.dir + "/a-file", [])
+        cases = (
+            (["--map", f"bogus@{cpu}"], "no stage 'bogus': there are reader, filter, writer and all"),
+            (["--map", f"reader@{cpu}"], "at least one of each other"),
+            (["--map", "all@1023"], "--map: CPU 1023 is not among those this process may use"),
+            (["--poll", "--map", f"reader+filter@{cpu},writer@{cpu}"], "--poll needs a CPU for each lcore"),
+            (["--helper-cpus", "1-x"], "--helper-cpus 1-x: not a CPU list such as"),
+            (["--helper-cpus", "1023"], "--helper-cpus 1023: not all of them may be used"),
+            (["--sink", "tape"], "--sink tape: must be file, null"),
+            (["--retry-for", "soon"], "--retry-for soon: not a number of seconds"),
+            (["--stop-timeout", "-1"], "--stop-timeout -1: not a number of seconds"),
+            (["--log-dir", file], f"--log-dir {file}: not a directory"),
+            (["--state-dir", file], f"--state-dir {file}: not a directory"),
+            (["--state-dir", ""], "--state-dir '': not a directory"),
+            (["--capture", "none"], "none: no such capture"),
+            (["--eal", "--bogus"], '--eal "--bogus": EAL refuses its arguments'),
+            (["--bogus"], "sluice push: unrecognized option '--bogus'"),
+            (["a.lua"], "'a.lua' is not an option; the configuration is named with --config FILE"),
+        )
+        for args, words in cases:
+            result = self.push(2, *args)
+            verify(words in result.err, f"{args}\n{result.describe()}")
+            verify(not os.path.exists(self.dir + "/out"), f"{args}: something was made")
+        result = self.push(0, "--poll", "--map", f"all@{cpu}", "--helper-cpus", str(cpu))
+        verify("EAL: " not in result.err, result.describe())
+        args = ["--poll", "--map", f"all@{cpu}", "--helper-cpus", str(cpu), "--eal", "--log-level lib.eal:info"]
+        result = self.push(0, *args, Path=self.dir + "/out/eal")
+        verify("EAL: " in result.err, result.describe())
+        for prefix in ("x", "eal"):
+            verify(os.path.exists(f"{self.dir}/out/{prefix}_1638402600-1638402660.pcap"), f"{prefix}: no file")
+
+    @func_test
+    def test_output_not_written(self) -> None:
+        """Who asks for words and can't have them is told.
+
+        **Steps:**
+            * Run each command with a standard output that is full, with a shell that redirects it to /dev/full.
+
+        **Verify:**
+            * Exit status 1 and a message that says which output failed and why.
+        """
+        self.push(0)
+        for words in (
+            ["check", self.dir + "/push.lua"],
+            ["store", "ls", "--store", self.dir + "/store"],
+            ["import", "--store", self.dir + "/other", self.dir + "/raw.pcap"],
+            ["push", "--config", self.dir + "/push.lua", "--store", self.dir + "/store", "--once", "--no-huge"],
+        ):
+            result = run.run(["sh", "-c", '"$@" >/dev/full', "sh", run.SLUICE, *words], rc=1)
+            line = f"sluice {words[0]}: standard output: No space left on device\n"
+            verify(result.err.endswith(line), result.describe())
