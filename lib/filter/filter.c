@@ -246,20 +246,19 @@ run_libpcap(const struct program *p, const struct sl_chunk *chunk, uint16_t *lis
 static uint32_t
 run_jit(const struct program *p, const struct sl_chunk *chunk, uint16_t *list)
 {
-	const uint8_t *base = chunk->base;
-	const uint32_t *index = chunk->index;
-	uint32_t packets = chunk->packets;
-	sl_filter_fn fn = p->fn;
+	/* Copies: for all the compiler knows the machine code might change what is pointed to. */
+	const struct sl_chunk c = *chunk;
+	const sl_filter_fn fn = p->fn;
 	uint32_t i = 0, n = 0;
 
-	for (; i + PREFETCH_AHEAD < packets; i++) {
-		rte_prefetch0(base + (index[i + PREFETCH_AHEAD] & 0xfffffu));
+	for (; i + PREFETCH_AHEAD < c.packets; i++) {
+		rte_prefetch0(sl_chunk_record(&c, i + PREFETCH_AHEAD));
 		list[n] = (uint16_t)i;
-		n += fn((void *)(uintptr_t)(base + (index[i] & 0xfffffu))) != 0;
+		n += fn((void *)(uintptr_t)sl_chunk_record(&c, i)) != 0;
 	}
-	for (; i < packets; i++) {
+	for (; i < c.packets; i++) {
 		list[n] = (uint16_t)i;
-		n += fn((void *)(uintptr_t)(base + (index[i] & 0xfffffu))) != 0;
+		n += fn((void *)(uintptr_t)sl_chunk_record(&c, i)) != 0;
 	}
 	return n;
 }
