@@ -81,7 +81,7 @@ sl_config_add_target(struct sl_config *config, int table)
 		.follow_start = config->follow_start,
 		.min_free = UINT64_MAX,
 	};
-	config->places[n] = (struct sl_target_place){.table = table, .raw_path = ""};
+	config->places[n] = (struct sl_target_place){.table = table};
 	return &config->targets[config->n_targets++];
 err:
 	config->oom = true;

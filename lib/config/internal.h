@@ -19,7 +19,7 @@
 /** Where a target stands in the text. */
 struct sl_target_place {
 	int table; /**< its constructor in the source, or -1 */
-	const char *raw_path; /**< Path as the file made it */
+	bool path_from_date; /**< Path was made from the date while the file ran */
 };
 
 struct sl_kept; /**< strings that live as long as the configuration */

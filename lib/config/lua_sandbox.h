@@ -67,6 +67,8 @@ int sl_lua_sandbox_run(struct sl_lua_sandbox *sandbox, const char *text, size_t 
 /**
  * Call a C function with one light userdata under the same limits: reading a table may run metamethods. One more
  * argument, the value on top of the stack, is passed as the second and removed.
+ *
+ * @return as sl_lua_sandbox_run()
  */
 int sl_lua_sandbox_call(struct sl_lua_sandbox *sandbox, lua_CFunction function, void *arg, unsigned int *line, char *errbuf);
 

@@ -30,7 +30,7 @@ compare(lua_State *L)
 			lua_getfield(L, -1, "Path") != LUA_TSTRING)
 			continue;
 		if (strcmp(lua_tostring(L, -1), config->targets[i].path) != 0)
-			config->places[i].raw_path = NULL; /* it moved with the date */
+			config->places[i].path_from_date = true;
 	}
 	return 0;
 }
@@ -76,7 +76,7 @@ sl_config_check_dates(struct sl_config *config, const struct sl_lua_sandbox *fir
 	sl_lua_sandbox_close(&again);
 
 	for (size_t i = 0; i < config->n_targets; i++) {
-		if (config->places[i].raw_path != NULL)
+		if (!config->places[i].path_from_date)
 			continue;
 		char *meant = put_formats_back(config->targets[i].path, first);
 		if (meant != NULL)

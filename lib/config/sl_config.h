@@ -9,7 +9,7 @@
  * push_realtime.lua -> checked plain structs.
  *
  * This library knows Lua and nothing of the engine. What it returns has been checked as far as that is possible
- * without a capture: filters are checked by the caller, through a callback, because they need a link type.
+ * without a capture: filters are checked by the caller, who adds what is wrong with them, because they need a link type.
  */
 
 #include <stdbool.h>

@@ -144,7 +144,6 @@ read_target(struct sl_config *config, lua_State *L, size_t number)
 	apply_options(&r, sl_field_given(&r, index, "FileSuffix"), sl_field_given(&r, index, "Split"),
 		config->n_errors > errors);
 	set_separator(&r, sl_field_given(&r, index, "Separator"));
-	config->places[config->n_targets - 1].raw_path = r.target->path;
 }
 
 /* ---------------------------------------------------------------- the whole */
