@@ -283,8 +283,9 @@ survey_inputs(const struct sl_import_params *params, struct input *inputs, struc
 		if (input->stream)
 			continue;
 		/* Many files may be given: none stays open but standard input, which is left as it was found. */
-		if (source_rewind(&input->source) < 0)
-			refuse(&view, "%s: cannot be read twice: %s", input->source.label, strerror(errno));
+		ret = source_rewind(&input->source);
+		if (ret < 0)
+			refuse(&view, "%s: cannot be read twice: %s", input->source.label, strerror(-ret));
 		source_close(&input->source);
 		reader_free(&input->reader);
 	}

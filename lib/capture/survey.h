@@ -47,7 +47,7 @@ int survey_inputs(const struct sl_import_params *params, struct input *inputs, s
 const char *link_type_text(uint32_t link_type, char text[96]);
 /** Does libpcap have a name for it? */
 bool link_type_known(uint32_t link_type);
-/** "interface 2 (eth0)", or "" for a pcap file. */
+/** ": interface 2 (eth0)", to follow a file's name; "" for a pcap file. */
 const char *interface_text(const struct reader *reader, char text[80]);
 
 #endif
