@@ -46,27 +46,62 @@ while [ $# -gt 0 ]; do
 	shift
 done
 
+SETTINGS="CONFIG STORE STATE_DIR LOG_DIR PUSH_OPTIONS SLUICE CPUS NUMA_NODE FILTERS WRITERS MAP HELPER_CPUS POLL HUGEPAGES_MB
+HUGEPAGE_KB"
 CONFIG='' STORE='' STATE_DIR='' LOG_DIR='' PUSH_OPTIONS='' SLUICE=${SLUICE:-}
-CPUS='' NUMA_NODE='' FILTERS='' WRITERS='' MAP='' HELPER_CPUS='' POLL=no HUGEPAGES_MB=512 HUGEPAGE_KB=2048
-[ -r "$conf" ] || refuse "$conf: can't be read; name another with --conf FILE"
+CPUS='' NUMA_NODE='' FILTERS='' WRITERS='' MAP='' HELPER_CPUS='' POLL='' HUGEPAGES_MB='' HUGEPAGE_KB=''
+if [ ! -f "$conf" ] || [ ! -r "$conf" ]; then
+	refuse "$conf: can't be read; name another with --conf FILE"
+fi
+
+# A misspelt setting would be passed over without a word.
+while IFS=: read -r line name; do
+	case " ${SETTINGS//$'\n'/ } " in
+	*" $name "*) ;;
+	*) refuse "$conf:$line: no setting '$name'; there are ${SETTINGS//$'\n'/ }" ;;
+	esac
+done < <(grep -noE '^[[:space:]]*[A-Za-z_][A-Za-z_0-9]*=' "$conf" | tr -d ' \t=')
+
+# Without a slash "." would look in PATH first.
+case $conf in
+*/*) ;;
+*) conf=./$conf ;;
+esac
 # shellcheck source=config/launch.conf
 . "$conf" || refuse "$conf: not a shell file of VARIABLE=value lines"
+
+POLL=${POLL:-no}
+HUGEPAGES_MB=${HUGEPAGES_MB:-512}
+HUGEPAGE_KB=${HUGEPAGE_KB:-2048}
+case $POLL in
+yes | no) ;;
+*) refuse "POLL: '$POLL' is neither yes nor no" ;;
+esac
+if [ -z "$SLUICE" ]; then
+	SLUICE=$(readlink -f "$here/../build/app/sluice")
+	[ -x "$SLUICE" ] || SLUICE=$(command -v sluice) || refuse "no sluice beside this script nor in PATH; set SLUICE in $conf"
+elif ! command -v "$SLUICE" >/dev/null; then
+	refuse "SLUICE: there is no program '$SLUICE'"
+fi
 
 # ---------------------------------------------------------------- CPU lists
 
 # expand LIST NAME: "0,2-4" -> "0 2 3 4"
 expand() {
 	local part low high out=()
+	local -A taken=()
 
 	for part in ${1//,/ }; do
 		case $part in
-		*[!0-9-]* | -* | *- | *-*-*) refuse "$2: '$1' is not a CPU list such as 2-7,10" ;;
+		*[!0-9-]* | -* | *- | *-*-* | *[0-9][0-9][0-9][0-9][0-9]*) refuse "$2: '$1' is not a CPU list such as 2-7,10" ;;
 		esac
-		low=${part%-*}
-		high=${part#*-}
+		# 10#: a leading 0 does not mean octal.
+		low=$((10#${part%-*}))
+		high=$((10#${part#*-}))
 		[ "$low" -le "$high" ] || refuse "$2: '$part' runs backwards"
 		while [ "$low" -le "$high" ]; do
-			out+=("$low")
+			[ -n "${taken[$low]:-}" ] || out+=("$low")
+			taken[$low]=1
 			low=$((low + 1))
 		done
 	done
@@ -220,6 +255,10 @@ cores_first() {
 case $NUMA_NODE in
 *[!0-9]*) refuse "NUMA_NODE: '$NUMA_NODE' is not a number" ;;
 esac
+# A kernel without NUMA has no nodes at all; 0 is then the machine.
+if [ "$NUMA_NODE" != 0 ] && [ ! -d "$sys/devices/system/node/node$NUMA_NODE" ]; then
+	refuse "NUMA_NODE: there is no node $NUMA_NODE (nodes: $(read_sys devices/system/node/online || echo 0))"
+fi
 
 may_use() { # CPU NAME
 	has "$online" "$1" || refuse "$2: CPU $1 is not online (online: $(list "$online"))"
@@ -253,8 +292,10 @@ choose_map() {
 	writers=$WRITERS
 	filters=$FILTERS
 	case $writers$filters in
-	*[!0-9]*) refuse "FILTERS and WRITERS are numbers of lcores" ;;
+	*[!0-9]* | *[0-9][0-9][0-9][0-9][0-9][0-9]*) refuse "FILTERS and WRITERS are numbers of lcores" ;;
 	esac
+	[ "$((10#0$writers))" -gt 0 ] || [ -z "$writers" ] || refuse "WRITERS: there must be one at least"
+	[ "$((10#0$filters))" -gt 0 ] || [ -z "$filters" ] || refuse "FILTERS: there must be one at least"
 	# shellcheck disable=SC2086 # one word a CPU
 	set -- $cpus
 	if [ -z "$filters$writers" ] && [ "$n" = 1 ]; then
@@ -286,7 +327,7 @@ choose_map() {
 
 stage_cpus=''
 check_map() {
-	local entry stages cpu word readers=0 filters=0 writers=0
+	local entry stages cpu word readers=0 filters=0 writers=0 entries=() IFS=$' \t\n'
 
 	for entry in ${MAP//,/ }; do
 		case $entry in
@@ -296,8 +337,10 @@ check_map() {
 		stages=${entry%@*}
 		cpu=${entry#*@}
 		case $cpu in
-		'' | *[!0-9]*) refuse "MAP: '$entry': '$cpu' is not a CPU number" ;;
+		'' | *[!0-9]* | ??????*) refuse "MAP: '$entry': '$cpu' is not a CPU number" ;;
 		esac
+		cpu=$((10#$cpu))
+		entries+=("$stages@$cpu")
 		may_use "$cpu" "MAP: '$entry'"
 		for word in ${stages//+/ }; do
 			case $word in
@@ -321,6 +364,8 @@ check_map() {
 	[ "$readers" = 1 ] || refuse "MAP: $readers readers in '$MAP'; there must be one"
 	[ "$filters" -ge 1 ] || refuse "MAP: no filter in '$MAP'"
 	[ "$writers" -ge 1 ] || refuse "MAP: no writer in '$MAP'"
+	IFS=,
+	MAP="${entries[*]}"
 }
 
 if [ -z "$MAP" ]; then
@@ -353,13 +398,18 @@ fi
 case $HUGEPAGES_MB$HUGEPAGE_KB in
 *[!0-9]*) refuse "HUGEPAGES_MB and HUGEPAGE_KB are numbers" ;;
 esac
+if [ ${#HUGEPAGES_MB} -gt 9 ] || [ ${#HUGEPAGE_KB} -gt 9 ] || [ "$((10#$HUGEPAGE_KB))" = 0 ]; then
+	refuse "HUGEPAGES_MB=$HUGEPAGES_MB of HUGEPAGE_KB=$HUGEPAGE_KB can't be"
+fi
+HUGEPAGES_MB=$((10#$HUGEPAGES_MB))
+HUGEPAGE_KB=$((10#$HUGEPAGE_KB))
 pool=$sys/devices/system/node/node$NUMA_NODE/hugepages/hugepages-${HUGEPAGE_KB}kB
 [ -d "$pool" ] || pool=$sys/kernel/mm/hugepages/hugepages-${HUGEPAGE_KB}kB
 huge=no
 huge_text="none wanted"
 
 reserve_hugepages() {
-	local want total free
+	local want total free memory
 
 	want=$(((HUGEPAGES_MB * 1024 + HUGEPAGE_KB - 1) / HUGEPAGE_KB))
 	if [ ! -r "$pool/nr_hugepages" ]; then
@@ -372,6 +422,11 @@ reserve_hugepages() {
 		huge=yes
 		huge_text="$free of $HUGEPAGE_KB kB are free on node $NUMA_NODE, $want wanted"
 		return
+	fi
+	# Asked for more than there is, the kernel would first take all there is from everyone else.
+	memory=$(sed -n 's/.*MemTotal: *\([0-9]*\) kB/\1/p' "$sys/devices/system/node/node$NUMA_NODE/meminfo" 2>/dev/null)
+	if [ -n "$memory" ] && [ $((HUGEPAGES_MB * 1024)) -gt $((memory * 9 / 10)) ]; then
+		refuse "HUGEPAGES_MB: $HUGEPAGES_MB of the $((memory / 1024)) MB of node $NUMA_NODE leave nothing for the rest of the system"
 	fi
 	if [ "$dry_run" = yes ]; then
 		huge=yes
@@ -397,17 +452,16 @@ if [ "$HUGEPAGES_MB" -gt 0 ]; then
 	reserve_hugepages
 fi
 
-if [ "$dry_run" = no ]; then
-	ulimit -l unlimited 2>/dev/null
-fi
-memlock=$(ulimit -l)
+# memlock: raise the limit as far as this user may, and print it.
+memlock() {
+	ulimit -l unlimited 2>/dev/null || ulimit -S -l "$(ulimit -H -l)" 2>/dev/null
+	ulimit -l
+}
+
+locked=$(memlock)
+[ "$dry_run" = yes ] || memlock >/dev/null
 
 # ---------------------------------------------------------------- say it, do it
-
-if [ -z "$SLUICE" ]; then
-	SLUICE=$here/../build/app/sluice
-	[ -x "$SLUICE" ] || SLUICE=$(command -v sluice) || refuse "no sluice beside this script nor in PATH; set SLUICE in $conf"
-fi
 
 command=("$SLUICE" push --map "$MAP" --helper-cpus "$(list "$helpers")")
 [ -z "$CONFIG" ] || command+=(--config "$CONFIG")
@@ -434,12 +488,19 @@ else
 	echo "  CPU $(list "$helpers"): main thread, helpers, kernel I/O workers"
 fi
 echo "hugepages: $huge_text"
-if [ "$memlock" = unlimited ]; then
+if [ "$locked" = unlimited ]; then
 	echo "locked memory: unlimited"
 else
-	echo "locked memory: at most $memlock KiB; if sluice can't register buffers, raise it (ulimit -l, LimitMEMLOCK=)"
+	echo "locked memory: at most $locked KiB; if sluice can't register buffers, raise it (ulimit -l, LimitMEMLOCK=)"
 fi
-echo "command: ${command[*]}"
+printf 'command:'
+for word in "${command[@]}"; do
+	case $word in
+	'' | *[!A-Za-z0-9_./,@+:=-]*) printf ' %q' "$word" ;;
+	*) printf ' %s' "$word" ;;
+	esac
+done
+echo
 [ "$dry_run" = no ] || exit 0
 cpus=$(list "$stage_cpus $helpers")
 exec taskset -c "$cpus" "${command[@]}"

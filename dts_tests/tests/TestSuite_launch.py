@@ -7,6 +7,7 @@ test case looks at the threads of a real push.
 
 import os
 import re
+import shlex
 import signal
 
 import pytest
@@ -33,6 +34,16 @@ def fake_sys(path: str, nodes: list[str], siblings: dict[int, str] | None = None
         with open(os.path.join(path, name), "w", encoding="ascii") as file:
             file.write(text + "\n")
     return path
+
+
+def fake_hugepages(sys_dir: str, total: int, free: int) -> str:
+    """A pool of 2 MiB hugepages on node 0."""
+    pool = sys_dir + "/devices/system/node/node0/hugepages/hugepages-2048kB"
+    os.makedirs(pool, exist_ok=True)
+    for name, value in (("nr_hugepages", total), ("free_hugepages", free)):
+        with open(f"{pool}/{name}", "w", encoding="ascii") as file:
+            file.write(str(value))
+    return pool
 
 
 def expand(text: str) -> list[int]:
@@ -174,18 +185,32 @@ class TestLaunch(TestSuite):
             ("CPUS=one", "not a CPU list"),
             ("HELPER_CPUS=0-1", "no CPU is left for the stages"),
             ("MAP=reader+filter@0,writer@1\nPOLL=yes", "every allowed CPU polls"),
+            ("POLL=ja", "neither yes nor no"),
+            ("CPUS=0-9999999999", "not a CPU list"),
+            ("CPUS=1,1\nWRITERS=1", "need 3 CPUs, but there are 1: 1"),
+            ("WRITERS=0", "one at least"),
+            ("NUMA_NODE=7", "there is no node 7"),
+            ("HUGEPAGES_MB=few", "are numbers"),
+            ("HUGEPAGE_KB=0", "can't be"),
+            ("HUGEPAGES_MB=4000", "4000 of the 2048 MB of node 0"),
+            ("SLUICE=/no/such/program", "there is no program '/no/such/program'"),
+            ("CPUS=0\nCPU=1", ".conf:2: no setting 'CPU'; there are CONFIG STORE"),
         ],
     )
     def test_impossible(self, settings: str, text: str) -> None:
         """Settings that can't be met.
 
         **Steps:**
-            * Four CPUs, of which 0-1 are allowed; settings with one thing impossible.
+            * Four CPUs, of which 0-1 are allowed, and a pool of hugepages in 2 GiB of memory; settings with one thing
+              impossible or misspelt.
 
         **Verify:**
             * Exit status 2, one line that names it, nothing printed or started.
         """
         sys_dir = fake_sys(self.dir + "/sys", ["0-3"])
+        fake_hugepages(sys_dir, total=8, free=8)
+        with open(sys_dir + "/devices/system/node/node0/meminfo", "w", encoding="ascii") as file:
+            file.write("Node 0 MemTotal:        2097152 kB\nNode 0 MemFree:         1000000 kB\n")
         result = self.dry_run(settings, rc=2, SL_SYSFS=sys_dir, SL_ALLOWED_CPUS="0-1")
         verify(text in result.err, f"'{text}' not said\n{result.describe()}")
         verify(len(result.err.splitlines()) == 1, f"more than one line\n{result.describe()}")
@@ -208,11 +233,7 @@ class TestLaunch(TestSuite):
         env = {"SLUICE": "/bin/echo", "SL_SYSFS": sys_dir, "SL_ALLOWED_CPUS": "0-1"}
         result = run.run([LAUNCH, "--conf", conf], env=env)
         verify("none of 2048 kB" in result.out and "--no-huge" in result.out.splitlines()[-1], result.describe())
-        pool = sys_dir + "/devices/system/node/node0/hugepages/hugepages-2048kB"
-        os.makedirs(pool)
-        for name, value in (("nr_hugepages", "8"), ("free_hugepages", "40")):
-            with open(f"{pool}/{name}", "w", encoding="ascii") as file:
-                file.write(value)
+        pool = fake_hugepages(sys_dir, total=8, free=40)
         result = run.run([LAUNCH, "--conf", conf], env=env)
         verify("--no-huge" not in result.out, result.describe())
         with open(f"{pool}/free_hugepages", "w", encoding="ascii") as file:
@@ -221,6 +242,64 @@ class TestLaunch(TestSuite):
         verify("29 more of 2048 kB would be reserved" in result.out, result.describe())
         with open(f"{pool}/nr_hugepages", encoding="ascii") as file:
             verify(file.read() == "8", "a dry run changed nr_hugepages")
+
+    @func_test
+    def test_words(self) -> None:
+        """Settings with blanks, in a file that is named without a directory.
+
+        **Steps:**
+            * A configuration and a log directory with blanks in their names, a map with blanks and leading zeros;
+              ``--conf NAME`` from the directory of the file, which is also the name of a program in PATH.
+            * The program started is a stand-in that prints one argument a line; one more option comes after ``--``.
+
+        **Verify:**
+            * Each name with blanks is one argument; the map has neither blanks nor zeros.
+            * The printed command, read by a shell, is the command that was started.
+        """
+        show = os.path.join(self.dir, "show")
+        with open(show, "w", encoding="ascii") as file:
+            file.write('#!/bin/sh\nprintf "arg:%s\\n" "$@"\n')
+        os.chmod(show, 0o755)
+        with open(self.dir + "/true", "w", encoding="ascii") as file:
+            file.write(
+                f'SLUICE={show}\nCONFIG="{self.dir}/my conf.lua"\nSTORE=$HOME/store\nLOG_DIR="$STORE/lo g"\n'
+                'MAP="reader+filter@00, writer@0,"\nPUSH_OPTIONS="--stop-timeout 5"\nHUGEPAGES_MB=0\n'
+            )
+        env = {"SL_SYSFS": fake_sys(self.dir + "/sys", ["0-1"]), "SL_ALLOWED_CPUS": "0-1", "HOME": "/h"}
+        result = run.run([LAUNCH, "--conf", "true", "--", "--eal", "-v x"], env=env, cwd=self.dir)
+        args = re.findall(r"^arg:(.*)$", result.out, re.M)
+        want = ["push", "--map", "reader+filter@0,writer@0", "--helper-cpus", "1", "--config", f"{self.dir}/my conf.lua"]
+        want += ["--store", "/h/store", "--log-dir", "/h/store/lo g", "--no-huge", "--stop-timeout", "5", "--eal", "-v x"]
+        verify(args == want, f"{args}, expected {want}\n{result.describe()}")
+        printed = shlex.split(re.search(r"^command: (.*)$", result.out, re.M).group(1))
+        verify(printed == [show, *want], f"printed: {printed}\n{result.describe()}")
+
+    @func_test
+    def test_locked_memory(self) -> None:
+        """The memlock limit is raised as far as it goes.
+
+        **Steps:**
+            * A soft limit of 64 KiB below a hard limit of 4096 KiB, without the right to raise that; the program started
+              is a stand-in that prints its limits.
+
+        **Verify:**
+            * A dry run and a real one say 4096 KiB, and the program has it.
+        """
+        show = os.path.join(self.dir, "show")
+        with open(show, "w", encoding="ascii") as file:
+            file.write("#!/bin/sh\ngrep locked /proc/self/limits\n")
+        os.chmod(show, 0o755)
+        conf = os.path.join(self.dir, "locked.conf")
+        with open(conf, "w", encoding="ascii") as file:
+            file.write(f"SLUICE={show}\nHUGEPAGES_MB=0\n")
+        command = ["prlimit", "--memlock=65536:4194304", "--"]
+        if os.geteuid() == 0:
+            command += ["setpriv", "--bounding-set=-sys_resource", "--inh-caps=-sys_resource", "--"]
+        for dry in ([], ["--dry-run"]):
+            result = run.run([*command, LAUNCH, "--conf", conf, *dry])
+            verify("locked memory: at most 4096 KiB" in result.out, result.describe())
+            if not dry:
+                verify(re.search(r"^Max locked memory +4194304 +4194304 ", result.out, re.M), result.describe())
 
     @func_test
     def test_running_process(self) -> None:
