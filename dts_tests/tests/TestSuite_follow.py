@@ -5,7 +5,7 @@ The oracle is a push that was never stopped, and the packets that were sent.
 """
 
 import os
-import signal
+import shutil
 import subprocess
 import time
 
@@ -117,3 +117,105 @@ class TestFollow(TestSuite):
         stem = run.list_files(f"{self.reference}/day")[0][: -len(".pcap")]
         expected = sorted([f"{stem}.pcap"] + [f"{stem}_{i}.pcap" for i in range(1, len(names))])
         verify(names == expected and len(names) > 3, f"the day's files are {names}")
+
+    # ------------------------------------------------------------ journals
+
+    def _killed(self, name: str) -> tuple[str, str, str]:
+        """Kill a push that has published all but the last windows: configuration, output, state directory."""
+        out, state = f"{self.dir}/{name}", f"{self.dir}/{name}.state"
+        config = lua.write_config(f"{self.dir}/{name}.lua", self._targets(out), {"FollowStart": True})
+        count = len(run.list_files(f"{self.reference}/time"))
+        args = ("--state-dir", state, "--log-dir", f"{self.dir}/log")
+        with run.push_start(config, f"{self.suite_dir}/store", *args) as push:
+            push.wait_until(lambda: len(run.list_files(f"{out}/time", ".pcap")) == count - 1, 20, "published windows")
+            push.kill()
+        return config, out, state
+
+    @func_test
+    def test_journal_damaged(self) -> None:
+        """A journal with a flipped bit, or with half a line at its end, costs nothing.
+
+        **Steps:**
+            * Kill a push; flip a bit of a target's journal at a third, at half and at three quarters of its length; cut its
+              last byte off; push --once.
+
+        **Verify:**
+            * Names and bytes of all files are those of a push that was never killed.
+            * A damaged line in the middle is told, with the journal's path; half a line at the end is not.
+        """
+        for name, place in (("third", 1 / 3), ("half", 1 / 2), ("late", 3 / 4), ("torn", None)):
+            config, out, state = self._killed(name)
+            journal = f"{state}/time.journal"
+            with open(journal, "rb") as file:
+                blob = bytearray(file.read())
+            if place is None:
+                del blob[-1]
+            else:
+                blob[int(len(blob) * place)] ^= 4
+            with open(journal, "wb") as file:
+                file.write(blob)
+            result = run.push_once(config, f"{self.suite_dir}/store", "--state-dir", state)
+            oracle.verify_same_tree(run.read_tree(out), run.read_tree(self.reference), name)
+            told = [line for line in result.err.splitlines() if journal in line and "damaged" in line]
+            verify(len(told) == (place is not None), f"{name}: told {told}\n{result.describe()}")
+
+    @func_test
+    def test_journal_of_another(self) -> None:
+        """The journal of another target is refused, not followed.
+
+        **Steps:**
+            * Kill a push; copy the journal of one target over that of another; push --once; put the right one back.
+
+        **Verify:**
+            * Exit status 1 with the journal's path, the target that it belongs to, and what to do; no file changes.
+            * With the right journal again the files are those of a push that was never killed.
+        """
+        config, out, state = self._killed("other")
+        journal = f"{state}/time.journal"
+        shutil.copy(journal, f"{self.dir}/saved")
+        shutil.copy(f"{state}/day.journal", journal)
+        before = run.list_files(out, ".pcap")
+        result = run.push_once(config, f"{self.suite_dir}/store", "--state-dir", state, rc=1)
+        verify(journal in result.err and '"day"' in result.err and "move it away" in result.err, result.describe())
+        verify(run.list_files(out, ".pcap") == before, "files were published")
+        shutil.copy(f"{self.dir}/saved", journal)
+        run.push_once(config, f"{self.suite_dir}/store", "--state-dir", state)
+        oracle.verify_same_tree(run.read_tree(out), run.read_tree(self.reference))
+
+    @func_test
+    def test_state_dir_removed(self) -> None:
+        """Someone removes the state directory, or one journal, of a running push.
+
+        **Steps:**
+            * Import half of the capture through a pipe; push follows; remove a journal, then with it the whole directory;
+              send the rest; stop the push; push --once with the same state directory, twice.
+
+        **Verify:**
+            * The loss is told with the path; the files are those of a push that was never stopped (OnStop = "resume").
+        """
+        for name in ("journal", "directory"):
+            out, store, state = (f"{self.dir}/{name}.{what}" for what in ("out", "store", "state"))
+            targets = self._targets(out, OnStop="resume")
+            config = lua.write_config(f"{self.dir}/c.lua", targets, {"FollowStart": True})
+            args = ("--state-dir", state, "--log-dir", f"{self.dir}/log")
+            with run.Process([SLUICE, "import", "--store", store, "-"], stdin=subprocess.PIPE) as feeder:
+                half = len(self.blob) // 2
+                feeder.popen.stdin.write(self.blob[:half])
+                feeder.popen.stdin.flush()
+                feeder.wait_until(lambda: os.path.lexists(f"{store}/active"), 10, "a capture")
+                with run.push_start(config, store, *args) as push:
+                    push.wait_until(lambda: run.list_files(f"{out}/time", ".pcap"), 20, "a published window")
+                    time.sleep(1.2)
+                    if name == "journal":
+                        os.unlink(f"{state}/time.journal")
+                    else:
+                        shutil.rmtree(state)
+                    feeder.popen.stdin.write(self.blob[half:])
+                    feeder.popen.stdin.close()
+                    feeder.wait(20)
+                    time.sleep(0.5)
+                    result = push.stop(15)
+            verify(f"{state}/time.journal was removed" in result.err, f"not told\n{result.describe()}")
+            for _ in range(2):
+                run.push_once(config, store, *args)
+            oracle.verify_same_tree(run.read_tree(out), run.read_tree(self.reference), name)

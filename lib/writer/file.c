@@ -318,7 +318,7 @@ sl_file_ckpt_write(struct sl_file *f)
 	tail = b->fill - whole;
 	first = b->done;
 	if (f->preallocate && b->offset + whole + (tail ? SL_BLOCK_ALIGN : 0) > f->allocated) {
-		/* a file that was resumed has no space ahead; what is here may be too little to ask for more by itself */
+		/* a resumed file has no space ahead, and what is here may be too little to ask for any by itself */
 		f->want_extend = true;
 		sl_target_pump(t);
 		return false;

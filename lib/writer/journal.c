@@ -14,6 +14,7 @@
 
 #include "journal_line.h"
 #include "ops.h"
+#include "target.h"
 
 #define COMPACT_BYTES (UINT64_C(1) << 20)
 #define HEADER "sluice-journal"
@@ -163,6 +164,27 @@ write_all(int fd, const char *data, size_t len)
 	return 0;
 }
 
+/*
+ * Someone removed the journal, perhaps with its directory: what went into it now would be lost, and all files would be
+ * written again after a restart. Its state is known here, so it is made anew. Before a line is begun: this needs
+ * j->line.
+ */
+static int
+make_again_if_removed(struct sl_journal *j)
+{
+	struct stat st;
+	int rc;
+
+	if (j->fd < 0 || sl_ops.lstat(j->path, &st) == 0 || errno != ENOENT)
+		return 0;
+	rc = sl_op_mkdirs(j->dir, "");
+	if (rc == 0)
+		rc = sl_journal_compact(j);
+	if (rc == 0)
+		WLOG(WARNING, "%s was removed while in use; it is written again\n", j->path);
+	return rc;
+}
+
 static int
 append(struct sl_journal *j, bool sync)
 {
@@ -240,6 +262,9 @@ sl_journal_open_intent(struct sl_journal *j, const char *pending)
 
 	if (!j)
 		return 0;
+	rc = make_again_if_removed(j);
+	if (rc < 0)
+		return rc;
 	sl_crash_before(SL_POINT_OPEN_INTENT);
 	sl_line_begin(&j->line, "open");
 	sl_line_text(&j->line, "pending", pending);
@@ -255,6 +280,9 @@ sl_journal_intent(struct sl_journal *j, const struct sl_open_file *file, const c
 
 	if (!j)
 		return 0;
+	rc = make_again_if_removed(j);
+	if (rc < 0)
+		return rc;
 	sl_line_begin(&j->line, "intent");
 	sl_line_mark(&j->line, "mark", after);
 	sl_line_text(&j->line, "final", final);
@@ -277,6 +305,9 @@ sl_journal_done(struct sl_journal *j, const struct sl_mark *after)
 
 	if (!j)
 		return 0;
+	rc = make_again_if_removed(j);
+	if (rc < 0)
+		return rc;
 	sl_line_begin(&j->line, "done");
 	sl_line_mark(&j->line, "mark", after);
 	rc = append(j, false);
@@ -299,6 +330,9 @@ sl_journal_checkpoint(struct sl_journal *j, const struct sl_checkpoint *checkpoi
 
 	if (!j)
 		return 0;
+	rc = make_again_if_removed(j);
+	if (rc < 0)
+		return rc;
 	sl_line_begin(&j->line, "ckpt");
 	sl_line_mark(&j->line, "mark", &checkpoint->mark);
 	if (checkpoint->file.present)
@@ -431,7 +465,7 @@ static int
 load(struct sl_journal *j, char *errbuf)
 {
 	char *text = NULL, *type, *rest;
-	size_t len = 0, off = 0, lines = 0;
+	size_t len = 0, off = 0, good = 0, lines = 0, bad = 0, skipped = 0;
 	int rc = read_text(j->fd, &text, &len);
 
 	if (rc < 0) {
@@ -442,8 +476,18 @@ load(struct sl_journal *j, char *errbuf)
 		size_t n = sl_line_check(text + off, len - off, &type, &rest);
 		uint64_t version;
 
-		if (n == 0)
-			break;
+		if (n == 0) {
+			const char *end = lines ? memchr(text + off, '\n', len - off) : NULL;
+
+			if (!end)
+				break;
+			/* damage, or what a power loss left at the end; each line behind it stands for itself */
+			off = (size_t)(end - text) + 1;
+			bad++;
+			continue;
+		}
+		skipped += bad;
+		bad = 0;
 		if (lines++ == 0) {
 			if (strcmp(type, HEADER) != 0 || sl_line_get_number(rest, "version", &version) < 0 ||
 				version != VERSION)
@@ -454,18 +498,24 @@ load(struct sl_journal *j, char *errbuf)
 		if (rc < 0) {
 			sl_error_text(errbuf,
 				"%s: line %zu is not understood; made by another version? Move it away to start afresh",
-				j->path, lines);
+				j->path, lines + skipped);
 			break;
 		}
 		off += n;
+		good = off;
 	}
+	if (skipped)
+		WLOG(WARNING,
+			"%s: damaged in %zu of its lines, which are passed over; a file that was finished there may be "
+			"written again\n",
+			j->path, skipped);
 	/* whatever follows the last good line was never acknowledged */
-	if (rc == 0 && off < len && lines == 0 && len > 64) {
+	if (rc == 0 && lines == 0 && len > 64) {
 		sl_error_text(errbuf, "%s: not a sluice journal; move it away to start afresh", j->path);
 		rc = -EPROTO;
 	}
-	j->size = off;
-	j->torn = off < len;
+	j->size = good;
+	j->torn = good < len;
 	free(text);
 	return rc;
 }
@@ -498,6 +548,14 @@ sl_journal_open(const char *dir, const char *file_desc, struct sl_journal **jour
 		rc = load(j, errbuf);
 		if (rc < 0)
 			goto err;
+		if (j->state.has_config && strcmp(j->state.config.file_desc, file_desc) != 0) {
+			/* both targets would go on with one working file */
+			sl_error_text(errbuf,
+				"%s: this is the journal of target \"%.256s\"; move it away to start afresh", j->path,
+				j->state.config.file_desc);
+			rc = -EPROTO;
+			goto err;
+		}
 	}
 	/* begin with a summary: a header if it is new, no torn line, a known size */
 	rc = sl_journal_compact(j);

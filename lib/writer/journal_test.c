@@ -335,6 +335,75 @@ test_foreign(void **state)
 	assert_non_null(strstr(errbuf, "t.journal"));
 }
 
+/* Damage in the middle costs the lines that it hit, not those behind them. */
+static void
+test_damaged(void **state)
+{
+	struct sl_target_config cfg = feed_target("t", "/p/a");
+	struct sl_journal *j = open_journal();
+	char path[300];
+	struct stat st;
+	FILE *f;
+
+	(void)state;
+	journal_path(path);
+	assert_int_equal(sl_journal_define(j, &cfg, false), 0);
+	for (unsigned int n = 1; n < 4; n++) {
+		struct sl_checkpoint *c = make_checkpoint(n, "/p/x.pending");
+
+		assert_int_equal(sl_journal_checkpoint(j, c), 0);
+		free(c);
+	}
+	sl_journal_close(j);
+	assert_int_equal(stat(path, &st), 0);
+	f = fopen(path, "r+b");
+	fseek(f, st.st_size / 2, SEEK_SET);
+	fputc('\x01', f);
+	fclose(f);
+	j = open_journal();
+	struct sl_mark last = make_mark(3);
+
+	check_mark(&sl_journal_state(j)->at.mark, &last);
+	sl_journal_close(j);
+}
+
+static void
+test_of_another(void **state)
+{
+	struct sl_target_config cfg = feed_target("other", "/p/a");
+	struct sl_journal *j = open_journal();
+
+	(void)state;
+	assert_int_equal(sl_journal_define(j, &cfg, false), 0);
+	sl_journal_close(j);
+	assert_int_equal(sl_journal_open(dir, "t", &j, errbuf), -EPROTO);
+	assert_non_null(strstr(errbuf, "\"other\""));
+}
+
+/* Removed while in use: the next line brings it back, with all that it said. */
+static void
+test_removed(void **state)
+{
+	struct sl_target_config cfg = feed_target("t", "/p/a");
+	struct sl_journal *j = open_journal();
+	struct sl_checkpoint *c = make_checkpoint(8, "/p/x.pending");
+	char path[300];
+
+	(void)state;
+	journal_path(path);
+	assert_int_equal(sl_journal_define(j, &cfg, false), 0);
+	assert_int_equal(sl_journal_checkpoint(j, c), 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(sl_journal_open_intent(j, "/p/y.pending"), 0);
+	sl_journal_close(j);
+	j = open_journal();
+	assert_true(sl_journal_state(j)->has_config);
+	assert_int_equal(sl_journal_state(j)->open_count, 1);
+	check_mark(&sl_journal_state(j)->at.mark, &c->mark);
+	sl_journal_close(j);
+	free(c);
+}
+
 int
 journal_tests(void)
 {
@@ -344,6 +413,9 @@ journal_tests(void)
 		cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_compact, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_foreign, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_of_another, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_removed, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("journal", tests, NULL, NULL);

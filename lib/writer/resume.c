@@ -351,7 +351,8 @@ lock_dir(struct sl_writers *all, char *errbuf)
 	int rc = sl_op_mkdirs(dir, "");
 
 	if (rc < 0) {
-		sl_error_text(errbuf, "state directory %s: %s", dir, strerror(-rc));
+		sl_error_text(errbuf, "state directory %s: %s; make it, or name another one with --state-dir", dir,
+			strerror(-rc));
 		return rc;
 	}
 	if ((size_t)snprintf(path, sizeof(path), "%s/lock", dir) >= sizeof(path))
@@ -359,7 +360,8 @@ lock_dir(struct sl_writers *all, char *errbuf)
 	all->state_lock = sl_ops.open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	if (all->state_lock < 0) {
 		rc = -errno;
-		sl_error_text(errbuf, "%s: %s", path, strerror(-rc));
+		sl_error_text(errbuf, "%s: %s; make its directory writable, or name another one with --state-dir", path,
+			strerror(-rc));
 		return rc;
 	}
 	if (sl_ops.flock(all->state_lock, LOCK_EX | LOCK_NB) < 0) {
