@@ -157,7 +157,7 @@ run(struct push *push)
 		.writers = push->writers,
 		.pipeline = push->pipeline,
 		.lcores = push->lcores,
-		.lcore_count = push->map.count,
+		.map = &push->map,
 		.crc = push->options.crc,
 		.journal = push->options.state_dir != NULL,
 	};

@@ -44,7 +44,10 @@ usage(FILE *out)
 		"                     (default: allowed CPUs that carry no stage, else all allowed)\n"
 		"  --poll             never sleep; only with a CPU for each lcore\n"
 		"  --no-huge          ordinary memory even if there are hugepages\n"
-		"  --eal WORDS        more arguments for DPDK's EAL, in one string\n",
+		"  --eal WORDS        more arguments for DPDK's EAL, in one string\n\n"
+		"Exit status: 0 done, 1 failed while running, or a target could not publish all of its packets,\n"
+		"2 refused before anything was touched. A second signal ends it at once; the journals make that "
+		"safe.\n",
 		SL_CONFIG_DEFAULT_FMADIO, SL_CONFIG_DEFAULT_ETC, SL_STORE_DEFAULT, DEFAULT_STATE_ROOT, DEFAULT_LOG_DIR);
 }
 

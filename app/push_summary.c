@@ -12,8 +12,12 @@
 static void
 print_lcores(const struct push_summary *s, FILE *out)
 {
-	fprintf(out, "lcores busy:");
-	for (unsigned int i = 0; i < s->lcore_count; i++) {
+	char map[2048];
+
+	/* A map that was chosen can be asked for by this. */
+	push_map_format(s->map, map, sizeof(map));
+	fprintf(out, "map: %s\nlcores busy:", map);
+	for (unsigned int i = 0; i < s->map->count; i++) {
 		double busy = (double)s->lcores[i]->busy_cycles, idle = (double)s->lcores[i]->idle_cycles;
 
 		fprintf(out, " %s %.0f %%", s->lcores[i]->name, busy + idle > 0 ? 100 * busy / (busy + idle) : 0);

@@ -22,7 +22,7 @@ struct push_summary {
 	const struct sl_writers *writers;
 	const struct sl_pipeline *pipeline;
 	struct sl_lcore *const *lcores;
-	unsigned int lcore_count;
+	const struct push_map *map;
 	bool crc;
 	bool journal; /**< there is a state directory */
 };

@@ -162,8 +162,8 @@ fresh_position(const struct push *push, unsigned int t)
 }
 
 /* The journal knows its capture by UUID: a store that was made anew may use the same sequence number again. */
-static struct sl_position
-first_position(const struct push *push, unsigned int t)
+static int
+first_position(const struct push *push, unsigned int t, struct sl_position *first)
 {
 	const char *desc = sl_config_target(push->config, t)->desc;
 	struct sl_capture *capture;
@@ -171,24 +171,27 @@ first_position(const struct push *push, unsigned int t)
 	char errbuf[PUSH_ERRBUF];
 	int rc;
 
+	*first = fresh_position(push, t);
 	if (!sl_writers_resume(push->writers, t, &resume))
-		return fresh_position(push, t);
+		return 0;
 	rc = sl_capture_open_uuid(push->options.store, &resume.capture, &capture, errbuf);
 	if (rc == 0) {
-		resume.position.sequence = sl_capture_info(capture)->sequence;
+		*first = resume.position;
+		first->sequence = sl_capture_info(capture)->sequence;
 		sl_capture_close(capture);
-		return resume.position;
-	}
-	if (resume.position.sequence < push->first->info->sequence) {
+	} else if (rc != -ENOENT) {
+		/* It is there: starting afresh would lose packets that a mended store still has. */
+		fprintf(stderr, "sluice push: target \"%s\": the capture that its journal names: %s\n", desc, errbuf);
+		return rc;
+	} else if (resume.position.sequence < push->first->info->sequence) {
 		/* Older captures were removed: go on with what is left of the stream; the reader reports the gap. */
-		resume.position.packet = 0;
-		return resume.position;
+		*first = resume.position;
+		first->packet = 0;
+	} else {
+		fprintf(stderr, "sluice push: target \"%s\": its journal is of another store (%s); starting afresh\n",
+			desc, errbuf);
 	}
-	fprintf(stderr,
-		"sluice push: target \"%s\": its journal is of a capture that this store does not have; starting "
-		"afresh\n",
-		desc);
-	return fresh_position(push, t);
+	return 0;
 }
 
 static int
@@ -196,20 +199,23 @@ start_targets(struct push *push)
 {
 	struct sl_position *first = calloc(push->targets, sizeof(*first));
 	char errbuf[PUSH_ERRBUF];
-	int rc;
+	int rc = 0;
 
 	if (!first) {
 		fprintf(stderr, "sluice push: out of memory\n");
 		return -ENOMEM;
 	}
-	for (unsigned int t = 0; t < push->targets; t++) {
-		first[t] = first_position(push, t);
+	for (unsigned int t = 0; t < push->targets && rc == 0; t++) {
+		rc = first_position(push, t, &first[t]);
 		push->consumers[t].next = first[t];
 		sl_consumer_set(&push->consumers[t], SL_CONSUMER_READY);
 	}
+	if (rc)
+		goto out;
 	rc = sl_writers_start(push->writers, first, errbuf);
 	if (rc)
 		fprintf(stderr, "sluice push: %s\n", errbuf);
+out:
 	free(first);
 	return rc;
 }

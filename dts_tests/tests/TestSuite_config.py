@@ -752,11 +752,33 @@ class TestConfig(TestSuite):
             verify(not os.path.exists(self.dir + "/out"), f"{args}: something was made")
         result = self.push(0, "--poll", "--map", f"all@{cpu}", "--helper-cpus", str(cpu))
         verify("EAL: " not in result.err, result.describe())
+        verify(f"\nmap: all@{cpu}\n" in result.out, result.describe())
         args = ["--poll", "--map", f"all@{cpu}", "--helper-cpus", str(cpu), "--eal", "--log-level lib.eal:info"]
         result = self.push(0, *args, Path=self.dir + "/out/eal")
         verify("EAL: " in result.err, result.describe())
         for prefix in ("x", "eal"):
             verify(os.path.exists(f"{self.dir}/out/{prefix}_1638402600-1638402660.pcap"), f"{prefix}: no file")
+
+    @func_test
+    def test_state_of_another_store(self) -> None:
+        """A state directory that was used with another store is said, and no packet of this store is passed over.
+
+        **Steps:**
+            * Push with a state directory; make the store anew; push with the same state directory, twice.
+
+        **Verify:**
+            * The second push says that the journal is of another store, and which capture is missing, and pushes the packet;
+              the third says nothing and has nothing to push.
+        """
+        args = ("--state-dir", self.dir + "/state")
+        self.push(0, *args)
+        run.run(["rm", "-r", self.dir + "/store"])
+        result = self.push(0, *args)
+        words = r'target "t": its journal is of another store \(.*/store: no capture has the UUID [0-9a-f-]{36}\); starting afresh'
+        verify(re.search(words, result.err), result.describe())
+        verify(run.summary(result)["t"]["packets"] == "1", result.describe())
+        result = self.push(0, *args)
+        verify(result.err == "" and run.summary(result)["t"]["packets"] == "0", result.describe())
 
     @func_test
     def test_output_not_written(self) -> None:
