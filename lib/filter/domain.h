@@ -25,10 +25,14 @@ bool sl_domain_empty(const struct sl_domain *d);
 /** Exactly one value? */
 bool sl_domain_single(const struct sl_domain *d, uint32_t *value);
 bool sl_domain_has(const struct sl_domain *d, uint32_t value);
+/** Smallest and largest value of a set that is not empty. */
 uint32_t sl_domain_min(const struct sl_domain *d);
 uint32_t sl_domain_max(const struct sl_domain *d);
+/** All values of both, and perhaps more. */
 struct sl_domain sl_domain_union(const struct sl_domain *a, const struct sl_domain *b);
+/** The values that both have, and perhaps more of a range with many exceptions. */
 struct sl_domain sl_domain_intersect(const struct sl_domain *a, const struct sl_domain *b);
+/** All but one; the same set where a range can hold no more exceptions. */
 struct sl_domain sl_domain_without(const struct sl_domain *a, uint32_t value);
 
 #endif
