@@ -207,6 +207,73 @@ class TestFaults(TestSuite):
         disk.umount()
         verify(not os.listdir(disk.path), f"created below the mount point: {os.listdir(disk.path)}")
 
+    @func_test
+    def test_mount_lost(self) -> None:
+        """The file system goes away under an open file, is not there at a restart, and comes back.
+
+        **Steps:**
+            * Follow the capture with Mount = an ext4 and one large window; umount -l it once the working file is there; stop
+              the push with --stop-timeout 2; start it again, unmounted; mount it; stop the push.
+
+        **Verify:**
+            * The first push says "not mounted" with the mount point and exits 1; nothing is created below the mount point,
+              neither by the first nor by the second push.
+            * Once mounted, all packets are published once; the second push exits 0.
+        """
+        disk = self._small_fs()
+        out = os.path.join(disk.path, "out")
+        config = self._config(out, Mount=disk.path, Split="--split-time 86400e9", FollowStart=True)
+        args = (*self._state(), "--log-dir", os.path.join(self.dir, "log"), "--stop-timeout", "2")
+        with run.push_start(config, self.store, *args) as push:
+            push.wait_until(lambda: run.list_files(disk.path, ".pending"), what="the working file")
+            run.run(["umount", "-l", disk.path])
+            disk.mounted = False
+            result = push.stop(20, rc=1)
+        verify("not mounted" in result.err and disk.path in result.err, result.describe())
+        verify(not os.listdir(disk.path), f"created below the mount point: {os.listdir(disk.path)}")
+        with run.push_start(config, self.store, *args) as push:
+            push.wait_until(lambda: "not mounted" in push.err, what="report of the missing mount")
+            verify(not os.listdir(disk.path), f"created below the mount point: {os.listdir(disk.path)}")
+            disk.mount()
+            push.wait_until(lambda: "works again" in push.err, what="the mount is noticed")
+            push.stop(20)
+        self._verify_all(out)
+
+    @func_test
+    def test_min_free(self) -> None:
+        """MinFree keeps that much of a disk free.
+
+        **Steps:**
+            * Push to a 24 MiB ext4 without MinFree in the configuration: by default 1 GiB is kept free on local disks.
+            * The same state directory with MinFree = 4 MiB and the disk filled up to 6 MiB; delete the filler once the push
+              waits.
+
+        **Verify:**
+            * The first run exits 1; target, directory, MinFree and both sizes are named; the healthy target has all.
+            * The second says once that it waits; never were less than 4 MiB free; then it exits 0 with all packets.
+        """
+        disk = self._small_fs()
+        out = os.path.join(disk.path, "out")
+        targets = [lua.target("bad", os.path.join(out, "x"), **{k: v for k, v in FIELDS.items() if k != "MinFree"})]
+        targets.append(lua.target("good", os.path.join(self.dir, "good", "x"), **FIELDS))
+        config = lua.write_config(os.path.join(self.dir, "default.lua"), targets)
+        result = run.push_once(config, self.store, "--retry-for", "1", *self._state(), rc=1)
+        self._verify_report(result, out, "MinFree keeps 1024 MiB by default")
+        self._verify_all(os.path.join(self.dir, "good"))
+
+        filler = os.path.join(disk.path, "filler")
+        with open(filler, "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, disk.free() - 6 * MIB)
+        args = ("--once", "--retry-for", "30", *self._state())
+        with run.push_start(self._config(out, MinFree=4 * MIB), self.store, *args) as push:
+            push.wait_until(lambda: "MinFree keeps 4 MiB" in push.err, what="report of MinFree")
+            verify(disk.free() >= 4 * MIB, f"only {disk.free()} bytes are free")
+            os.unlink(filler)
+            result = push.wait(30)
+        verify(result.err.count("MinFree keeps") == 1, f"not said once\n{result.describe()}")
+        self._verify_all(out)
+        self._verify_all(os.path.join(self.dir, "good"))
+
     # ------------------------------------------------------------ names
 
     def _one_target(self, name: str) -> tuple[str, str]:

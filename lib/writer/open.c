@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/stat.h>
 #include <stdio.h>
 #include <string.h>
@@ -79,6 +80,20 @@ sl_file_set_direct(struct sl_file *f)
 		WLOG(NOTICE, "%s: the file system refuses direct I/O; using buffered I/O\n", e->key);
 }
 
+/* ENOSPC on a disk that df shows space on puzzles; so the two numbers, and the field, are said. */
+static int
+fail_min_free(struct sl_job *job, const char *dir, uint64_t avail)
+{
+	char text[SL_PATH_MAX];
+	const uint64_t mib = UINT64_C(1) << 20;
+
+	snprintf(text, sizeof(text),
+		"%.*s (%" PRIu64 " MiB free, MinFree keeps %" PRIu64 " MiB%s; free some or lower MinFree)",
+		(int)sizeof(text) - 160, dir, avail / mib, (job->target->min_free + mib - 1) / mib,
+		job->target->cfg->min_free == UINT64_MAX ? " by default" : "");
+	return sl_job_fail(job, -ENOSPC, "space in", text);
+}
+
 /* Allocate up to `want`, at least `need`, bytes; the size is set, or writes would go through kernel workers. */
 static int
 allocate(struct sl_job *job, uint64_t need, uint64_t want)
@@ -96,7 +111,7 @@ allocate(struct sl_job *job, uint64_t need, uint64_t want)
 			return sl_job_fail(job, -errno, "statvfs", dir);
 		avail = (uint64_t)vfs.f_bavail * vfs.f_frsize;
 		if (avail < t->min_free + (need - f->allocated))
-			return sl_job_fail(job, -ENOSPC, "MinFree of", dir);
+			return fail_min_free(job, dir, avail);
 		if (more > avail - t->min_free)
 			want = f->allocated + (avail - t->min_free) / SL_BLOCK_ALIGN * SL_BLOCK_ALIGN;
 		if (want < need)

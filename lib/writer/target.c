@@ -124,6 +124,12 @@ finish(struct sl_target *t)
 	sl_consumer_set(t->consumer, SL_CONSUMER_DONE);
 }
 
+static const char *
+error_text(int error)
+{
+	return error == ENODEV ? "not mounted" : strerror(error);
+}
+
 void
 sl_target_fail(struct sl_target *t, int error, const char *what, const char *path)
 {
@@ -146,9 +152,8 @@ sl_target_fail(struct sl_target *t, int error, const char *what, const char *pat
 	if (error != t->said_errno) {
 		t->said_errno = error;
 		WLOG(ERR, "target \"%s\": %s %s: %s; its data is kept, and it will be tried again\n", t->cfg->desc,
-			what, path, error == ENODEV ? "not mounted" : strerror(error));
-		say(t, "failing: %s %s: %s (errno %d)", what, path, error == ENODEV ? "not mounted" : strerror(error),
-			error);
+			what, path, error_text(error));
+		say(t, "failing: %s %s: %s (errno %d)", what, path, error_text(error), error);
 	}
 	go_away(t);
 	update_unpublished(t);
@@ -186,8 +191,9 @@ give_up(struct sl_target *t)
 {
 	atomic_store_explicit(&t->stats.gave_up, true, memory_order_relaxed);
 	WLOG(ERR, "target \"%s\": given up: %s: %s\n", t->cfg->desc, t->stats.error_path,
-		strerror(atomic_load_explicit(&t->stats.error, memory_order_relaxed)));
-	say(t, "given up");
+		error_text(atomic_load_explicit(&t->stats.error, memory_order_relaxed)));
+	say(t, "given up: %s: %s", t->stats.error_path,
+		error_text(atomic_load_explicit(&t->stats.error, memory_order_relaxed)));
 	finish(t);
 }
 
