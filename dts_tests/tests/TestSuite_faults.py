@@ -6,6 +6,7 @@ Faults are real ones of an ext4 on a loop device. What must be in the files is w
 
 import os
 import re
+import shutil
 import subprocess
 
 from api.test import verify
@@ -218,7 +219,7 @@ class TestFaults(TestSuite):
         **Verify:**
             * The first push says "not mounted" with the mount point and exits 1; nothing is created below the mount point,
               neither by the first nor by the second push.
-            * Once mounted, all packets are published once; the second push exits 0.
+            * Once mounted, the second push goes on and exits 0; after a last push --once all packets are there once.
         """
         disk = self._small_fs()
         out = os.path.join(disk.path, "out")
@@ -237,6 +238,48 @@ class TestFaults(TestSuite):
             disk.mount()
             push.wait_until(lambda: "works again" in push.err, what="the mount is noticed")
             push.stop(20)
+        # The stop may have come while the target was still catching up.
+        run.push_once(config, self.store, *self._state())
+        self._verify_all(out)
+
+    @func_test
+    def test_resume_read_only(self) -> None:
+        """A restart that cannot touch the working file that it should go on with.
+
+        **Steps:**
+            * Follow the capture with OnStop = "resume" until the last file is open; stop; remount the ext4 read-only.
+            * Push --once; follow, and remount it read-write while the push tries; push --once.
+
+        **Verify:**
+            * The first exits 1 and names target, working file, "Read-only file system" and the time of that file's first
+              packet; the healthy target is not held up.
+            * The second goes on by itself; at the end all packets are there once.
+        """
+        disk = self._small_fs()
+        out = os.path.join(disk.path, "out")
+        config = self._config(out, OnStop="resume", FollowStart=True)
+        args = (*self._state(), "--log-dir", os.path.join(self.dir, "log"))
+        with run.push_start(config, self.store, *args) as push:
+            push.wait_until(lambda: len(run.list_files(out, ".pcap")) > 10, what="published files")
+            push.wait_until(lambda: len(run.list_files(out, ".pending")) == 1, what="the last file")
+            push.stop(20)
+        left = run.list_files(out, ".pending")
+        verify(len(left) == 1, f"working files after the stop: {left}")
+        shutil.rmtree(os.path.join(self.dir, "good"))
+        run.run(["mount", "-o", "remount,ro", disk.path])
+        os.rename(os.path.join(self.dir, "state", "good.journal"), os.path.join(self.dir, "good.journal"))
+        result = run.push_once(config, self.store, "--retry-for", "1", *self._state(), rc=1)
+        self._verify_report(result, os.path.join(out, left[0]), "Read-only file system")
+        done = pcap.read_packets(*(os.path.join(out, name) for name in run.list_files(out, ".pcap")))
+        oracle.verify_same_packets(done, self.expected[: len(done)], "published before")
+        verify(self._first_unpublished(result) == self.expected[len(done)].ts, result.describe())
+        self._verify_all(os.path.join(self.dir, "good"))
+        with run.push_start(config, self.store, *args) as push:
+            push.wait_until(lambda: "Read-only file system" in push.err, what="report")
+            run.run(["mount", "-o", "remount,rw", disk.path])
+            push.wait_until(lambda: "works again" in push.err, what="going on")
+            push.stop(20)
+        run.push_once(config, self.store, *self._state())
         self._verify_all(out)
 
     @func_test

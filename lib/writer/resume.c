@@ -384,6 +384,24 @@ lock_dir(struct sl_writers *all, char *errbuf)
 	return 0;
 }
 
+/*
+ * What became of its files cannot be seen or settled yet. That is this target's trouble alone: it begins as one that
+ * fails, with the reason in its job, and is tried again.
+ */
+static void
+defer(struct sl_target *t, int error)
+{
+	const struct sl_journal_state *s = sl_journal_state(t->journal);
+	struct sl_recovery *r = &t->recovery;
+
+	t->chain.result = error;
+	r->deferred = true;
+	r->have = s->has_mark || s->has_intent;
+	r->mark = s->has_intent ? s->intent.mark : s->at.mark;
+	r->promised = r->mark.position;
+	r->file = s->has_intent ? s->intent.file : s->at.file;
+}
+
 static int
 open_target(struct sl_target *t, char *errbuf)
 {
@@ -397,21 +415,21 @@ open_target(struct sl_target *t, char *errbuf)
 	if (rc < 0)
 		return rc;
 	s = sl_journal_state(t->journal);
-	if (t->mount[0] && !sl_mount_is_mounted(t->mount) && (s->has_mark || s->has_intent || s->open_count)) {
-		/* what became of its files cannot be seen yet */
-		r->deferred = true;
-		r->have = s->has_mark || s->has_intent;
-		r->mark = s->has_intent ? s->intent.mark : s->at.mark;
-		r->promised = r->mark.position;
-		return 0;
-	}
 	job = &t->chain;
 	job->target = t;
+	if (t->mount[0] && !sl_mount_is_mounted(t->mount) && (s->has_mark || s->has_intent || s->open_count)) {
+		defer(t, sl_job_fail(job, -ENODEV, "mount point", t->mount));
+		return 0;
+	}
 	rc = settle(job);
 	if (rc < 0) {
-		sl_error_text(errbuf, "target \"%s\": cannot resume: %s %.512s: %s", t->cfg->desc, job->what, job->path,
-			strerror(-rc));
-		return rc;
+		if (strcmp(job->what, "journal") == 0) {
+			sl_error_text(errbuf, "target \"%s\": cannot resume: %s %.512s: %s", t->cfg->desc, job->what,
+				job->path, strerror(-rc));
+			return rc;
+		}
+		defer(t, rc);
+		return 0;
 	}
 	r->promised = r->mark.position;
 	return 0;

@@ -94,6 +94,8 @@ update_unpublished(struct sl_target *t)
 		ts = f->first_ts;
 	else if (t->cur)
 		ts = t->cur->first_ts; /* begun for a packet that it could not take yet */
+	else if (t->recovery.deferred && t->recovery.file.present)
+		ts = t->recovery.file.first_ts;
 	atomic_store_explicit(&t->stats.first_unpublished_ts, ts, memory_order_relaxed);
 }
 

@@ -284,7 +284,7 @@ sl_writers_start(struct sl_writers *writers, const struct sl_position *first, ch
 		t->consumer->next = t->next;
 		sl_consumer_set(t->consumer, SL_CONSUMER_READY);
 		if (t->recovery.deferred)
-			sl_target_fail(t, ENODEV, "mount point", t->mount);
+			sl_target_fail(t, -t->chain.result, t->chain.what, t->chain.path);
 	}
 	return 0;
 }
