@@ -76,7 +76,7 @@ class TestFollow(TestSuite):
                 feeder.popen.stdin.close()
                 feeder.wait(20)
             with run.push_start(config, store, *self._args()) as push:
-                time.sleep(1.6)
+                time.sleep(1.3)
                 result = push.stop(15)
                 verify(result.err == "" or "waiting for" in result.err, f"words at a stop\n{result.describe()}")
         run.push_once(config, store, *self._args())
@@ -219,3 +219,137 @@ class TestFollow(TestSuite):
             for _ in range(2):
                 run.push_once(config, store, *args)
             oracle.verify_same_tree(run.read_tree(out), run.read_tree(self.reference), name)
+
+    # ------------------------------------------------------------ silence, start, death
+
+    @func_test
+    def test_silence(self) -> None:
+        """A window ends by the clock, not by the next packet.
+
+        **Steps:**
+            * `import` reads a FIFO to which packets of now are written, and then nothing; push follows in windows of 2 s: a
+              target that takes all packets, one that takes only the first, one that takes none.
+            * Later one packet more; SIGTERM to the import, and to the push when it has ended.
+
+        **Verify:**
+            * Both windows that have packets are published, and no working file is left, while nothing is sent.
+            * The FIFO's writer still open, import ends with status 0 and push too; all packets are there once.
+        """
+        store, out, fifo = f"{self.dir}/store", f"{self.dir}/out", f"{self.dir}/fifo"
+        os.mkfifo(fifo)
+        targets = [
+            lua.target(desc, f"{out}/{desc}", text, Split="--split-time 2e9", FileName="--filename-epoch-nsec", MinFree=0)
+            for desc, text in (("all", None), ("first", "udp port 7001"), ("none", "tcp"))
+        ]
+        os.mkdir(out)
+        config = lua.write_config(f"{self.dir}/c.lua", targets, {"FollowStart": True})
+
+        def frame(number: int, port: int) -> pcap.Packet:
+            data = traffic.udp("10.0.0.1", "10.0.0.2", 1, port, b"%08d" % number)
+            return pcap.packet(time.time_ns(), traffic.ether(data))
+
+        with run.sluice_start("import", "--store", store, fifo) as importer, open(fifo, "wb", buffering=0) as feed:
+            time.sleep(max(0, time.time() % 2 - 1))  # not across the end of a window
+            sent = [frame(i, 7000 if i else 7001) for i in range(20)]
+            feed.write(pcap.pcap_bytes(sent))
+            importer.wait_until(lambda: os.path.lexists(f"{store}/active"), what="a capture")
+            with run.push_start(config, store, *self._args()) as push:
+
+                def quiet(files: int) -> bool:
+                    return len(run.list_files(out, ".pcap")) == files and not run.list_files(out, ".pending")
+
+                push.wait_until(lambda: quiet(2), 15, "the window published in silence")
+                time.sleep(2.1)
+                sent.append(frame(20, 7000))
+                feed.write(pcap.pcap_record(sent[-1]))
+                push.wait_until(lambda: quiet(3), 15, "the second window published in silence")
+                sent.append(frame(21, 7000))
+                feed.write(pcap.pcap_record(sent[-1]))
+                time.sleep(0.1)
+                importer.stop(10)
+                push.stop(10)
+        names = run.list_files(out)
+        verify(all(name.endswith(".pcap") for name in names), f"left over: {names}")
+        got = {desc: [f"{out}/{name}" for name in names if name.startswith(desc)] for desc in ("all", "first", "none")}
+        oracle.verify_same_packets(pcap.read_packets(*got["all"]), sent, "all")
+        oracle.verify_same_packets(pcap.read_packets(*got["first"]), sent[:1], "first")
+        verify(not got["none"], got["none"])
+
+    @func_test
+    def test_follow_start(self) -> None:
+        """FollowStart of a target goes before that of the file, and a journal before both.
+
+        **Steps:**
+            * Follow a finished capture with FollowStart at the top only, at the target only, at both; stop, start again.
+
+        **Verify:**
+            * A target with FollowStart has all packets, one without has none; a restart adds nothing.
+        """
+        expected = {(None, None): 0, (True, None): 1, (True, False): 0, (None, True): 1, (False, True): 1}
+        for top in (None, False, True):
+            cases = [case for case in expected if case[0] is top]
+            out = f"{self.dir}/{top}"
+            targets = [
+                lua.target(str(own), f"{out}/{own}/x", MinFree=0, **({} if own is None else {"FollowStart": own}))
+                for _, own in cases
+            ]
+            config = lua.write_config(f"{self.dir}/{top}.lua", targets, {} if top is None else {"FollowStart": top})
+            args = ("--state-dir", f"{out}.state", "--log-dir", f"{self.dir}/log")
+            for _ in range(2):
+                with run.push_start(config, f"{self.suite_dir}/store", *args) as push:
+                    time.sleep(1.2)
+                    push.stop(15)
+            for case in cases:
+                names = run.list_files(f"{out}/{case[1]}") if os.path.isdir(f"{out}/{case[1]}") else []
+                got = pcap.read_packets(*(f"{out}/{case[1]}/{name}" for name in names))
+                oracle.verify_same_packets(got, self.packets if expected[case] else [], f"top, target: {case}")
+
+    @func_test
+    def test_killed_in_turn(self) -> None:
+        """kill -9 of the import and of the push, in turn and together.
+
+        **Steps:**
+            * Send the capture to seven imports, one after the other, each killed while it waits for more; the push that follows
+              is killed with every second one, before it or after it, and started again.
+            * Then a last import that ends by itself; push --once.
+
+        **Verify:**
+            * `store verify` finds nothing bad. Each target has what tcpdump takes from what `store export` gives of all
+              captures, once and in order.
+        """
+        store, out = f"{self.dir}/store", f"{self.dir}/out"
+        config = lua.write_config(f"{self.dir}/c.lua", self._targets(out), {"FollowStart": True})
+        header, push = self.blob[:24], None
+        each = len(self.packets) // 8
+        for i in range(8):
+            part = b"".join(pcap.pcap_record(packet) for packet in self.packets[i * each : (i + 1) * each])
+            if i == 7:
+                run.run([SLUICE, "import", "--store", store, "-"], stdin=header + part)
+                break
+            feeder = self.enter(run.Process([SLUICE, "import", "--store", store, "-"], stdin=subprocess.PIPE))
+            feeder.popen.stdin.write(header + part[:-7])
+            feeder.popen.stdin.flush()
+            feeder.wait_until(lambda: os.path.lexists(f"{store}/active"), what="a capture")
+            push = push or self.enter(run.push_start(config, store, *self._args()))
+            time.sleep((0.2, 1.3, 0.6)[i % 3])
+            verify(push.running(), f"the push ended by itself\n{push.result().describe()}")
+            for process in ([feeder], [push, feeder], [feeder], [feeder, push])[i % 4]:
+                process.kill()
+            if not push.running():
+                push = None
+        if push:
+            push.kill()
+        run.push_once(config, store, *self._args())
+        verify("0 bad" in run.sluice("store", "verify", "--store", store).out, "chunks are bad")
+        names = [line.lstrip("* ").split()[0] for line in run.sluice("store", "ls", "--store", store).out.splitlines()[1:]]
+        verify(len(names) == 8, f"captures: {names}")
+        stored = []
+        for name in names:
+            run.sluice("store", "export", "--store", store, "--capture", name, "-o", f"{self.dir}/{name}.pcap")
+            stored += pcap.read_packets(f"{self.dir}/{name}.pcap")
+        verify(len(stored) > len(self.packets) // 2, f"only {len(stored)} packets were stored")
+        whole = pcap.write_pcap(f"{self.dir}/stored.pcap", stored)
+        self.order = {packet: i for i, packet in enumerate(stored)}
+        for desc, text in (("time", ""), ("bytes", "udp"), ("both", "tcp"), ("day", "")):
+            expected = oracle.tcpdump_filter(whole, text, f"{self.dir}/{desc}.pcap").packets
+            oracle.verify_same_packets(self._packets(out, desc), expected, desc)
