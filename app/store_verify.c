@@ -45,15 +45,24 @@ add_bad(const struct sl_capture *capture, struct bad_run *run, uint64_t number, 
 	run->open = true;
 }
 
-/* @return bad chunks */
+/* @return bad chunks, and one more for a bad head */
 static uint64_t
-verify_capture(struct sl_capture *capture, void *buf)
+verify_capture(const char *store, struct sl_capture *capture, void *buf)
 {
 	const char *name = sl_capture_info(capture)->name;
 	uint64_t first = sl_capture_first(capture), end = sl_capture_committed(capture), packets = 0;
 	struct bad_run run = {0};
 	struct sl_chunk chunk;
 
+	/* Chunks that are missing at the end cannot be told without it. */
+	if (sl_capture_head_damaged(capture)) {
+		fprintf(stderr,
+			"sluice store: %s/%s/head: missing or damaged; where the capture ends was found from its "
+			"segments, and "
+			"the next capture that begins in this store repairs it\n",
+			store, name);
+		run.count++;
+	}
 	for (uint64_t n = first; n < end; n++) {
 		int ret = sl_capture_read(capture, n, buf, &chunk);
 
@@ -86,7 +95,7 @@ verify_named(const struct store_options *o, const char *name, void *buf, bool *b
 		fprintf(stderr, "sluice store: %s\n", errbuf);
 		return ret;
 	}
-	if (verify_capture(capture, buf) > 0)
+	if (verify_capture(o->store, capture, buf) > 0)
 		*bad = true;
 	sl_capture_close(capture);
 	return 0;

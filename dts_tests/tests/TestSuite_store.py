@@ -253,6 +253,76 @@ class TestStore(TestSuite):
         verify(self._export(store, rc=1) == [], "packets without a segment")
 
     @func_test
+    def test_head_damaged(self) -> None:
+        """A wrong bit in the head page neither hides chunks nor makes the capture endless.
+
+        **Steps:**
+            * Flip bits of state, committed, heartbeat, the sums, the checksum and `first`; remove the head. Each time verify,
+              export, ls, info. Then begin another capture.
+
+        **Verify:**
+            * verify names the head and exits 1; export writes every packet, exits 0; nothing takes long.
+            * After the next capture has begun the head is sound again: verify exits 0.
+        """
+        store = self._copy()
+        head = f"{store}/one/head"
+        with open(head, "rb") as file:
+            good = file.read()
+        for at, mask in ((40, 1), (48, 4), (50, 0x80), (55, 0x80), (63, 0x10), (64, 1), (112, 1), (116, 1), (120, 1), (122, 1), (127, 0x80), (-1, 0)):
+            if at < 0:
+                os.unlink(head)
+            else:
+                self._patch(store, 0, good[:at] + bytes([good[at] ^ mask]) + good[at + 1 :], name="head")
+            result = run.sluice("store", "verify", "--store", store, rc=1, timeout=10)
+            verify(f"{head}: missing or damaged" in result.err and "1 bad" in result.out, result.describe())
+            oracle.verify_same_packets(self._export(store, timeout=10), self.packets, f"head without byte {at}")
+            listed = run.sluice("store", "ls", "--store", store, timeout=10).out
+            verify(f" {self.chunks} " in listed and f" {len(self.packets)} " in listed, listed)
+        run.import_capture(store, self.capture, capture="two")
+        verify("0 bad" in run.sluice("store", "verify", "--store", store, "one").out, "the head was not made anew")
+        oracle.verify_same_packets(self._export(store, "--capture", "one"), self.packets)
+
+    @func_test
+    def test_description_damaged(self) -> None:
+        """A wrong capture.json is told, not believed.
+
+        **Steps:**
+            * Change the link type, then the UUID in capture.json; then give the capture the capture.json of another one.
+
+        **Verify:**
+            * export, info and verify of that capture exit 2 and name the file or the capture, and nothing is written.
+            * Another import works, and leaves the damaged capture's files as they are.
+        """
+        store = self._copy()
+        run.import_capture(store, self.capture, capture="two")
+        path, out = f"{store}/one/capture.json", f"{self.dir}/out.pcap"
+        with open(path, encoding="utf-8") as file:
+            good = file.read()
+        with open(f"{store}/two/capture.json", encoding="utf-8") as file:
+            other = file.read()
+        uuid = json.loads(good)["uuid"]
+        cases = [
+            (good.replace('"link_type": 1,', '"link_type": 9,'), f"{path}: damaged: its checksum is wrong"),
+            (good.replace(uuid, uuid[:-1] + "%x" % (int(uuid[-1], 16) ^ 1)), f"{path}: damaged: its checksum is wrong"),
+            (other, f"{store}/one: capture.json and head have different UUIDs"),
+        ]
+        for number, (text, message) in enumerate(cases):
+            verify(text != good, "nothing was changed")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+            for args in (["info", "one"], ["verify", "one"], ["export", "--capture", "one", "-o", out]):
+                result = run.sluice("store", args[0], "--store", store, *args[1:], rc=2)
+                verify(message in result.err, result.describe())
+            verify(not os.path.exists(out), "something was exported")
+            verify("two" in run.sluice("store", "ls", "--store", store, rc=1).out, "the sound capture is not listed")
+            os.rename(f"{store}/active", f"{store}/was")
+            os.symlink("one", f"{store}/active")
+            run.import_capture(store, self.capture, capture=f"more{number}")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(good)
+        oracle.verify_same_packets(self._export(store, "--capture", "one"), self.packets)
+
+    @func_test
     def test_stale(self) -> None:
         """A sound chunk of another capture, or of another place, is not this one.
 

@@ -55,6 +55,15 @@ decide_state(struct sl_capture *c)
 	return become_unclean(c);
 }
 
+static void
+forget_head(struct sl_capture *c)
+{
+	head_unmap(c->head, c->head_fd);
+	c->head = NULL;
+	c->head_fd = -1;
+	c->head_damaged = true;
+}
+
 /* Take over dir and info. */
 static int
 open_capture(const char *store, int dir, const struct sl_capture_info *info, struct sl_capture **capture, char *errbuf)
@@ -76,11 +85,16 @@ open_capture(const char *store, int dir, const struct sl_capture_info *info, str
 	snprintf(c->path, sizeof(c->path), "%s/%s", store, info->name);
 	ret = head_map(dir, &info->uuid, false, &c->head, &c->head_fd);
 	/* Without a head the segments still tell all that matters. */
-	if (ret < 0 && ret != -ENOENT && ret != -EPROTO) {
-		store_err(ret == -EPROTONOSUPPORT ? -EPROTO : ret, errbuf, "%s/" HEAD_NAME ": %s", c->path,
-			ret == -EPROTONOSUPPORT ? "made by a later version of sluice" : strerror(-ret));
+	if (ret == -EPROTONOSUPPORT || ret == -ESTALE) {
+		ret = head_refused(ret, c->path, errbuf);
 		goto err;
 	}
+	if (ret < 0 && ret != -ENOENT && ret != -EPROTO) {
+		store_err(ret, errbuf, "%s/" HEAD_NAME ": %s", c->path, strerror(-ret));
+		goto err;
+	}
+	if (ret < 0 || head_is_damaged(c->head))
+		forget_head(c);
 	ret = decide_state(c);
 	if (ret < 0) {
 		store_err(ret, errbuf, "%s: cannot find its last chunk: %s", c->path, strerror(-ret));
@@ -90,7 +104,7 @@ open_capture(const char *store, int dir, const struct sl_capture_info *info, str
 	return 0;
 err:
 	capture_drop(c);
-	return ret == -EPROTONOSUPPORT ? -EPROTO : ret;
+	return ret;
 }
 
 static int
@@ -236,6 +250,12 @@ sl_capture_committed(const struct sl_capture *c)
 	if (atomic_load_explicit(&c->state, memory_order_acquire) == SL_CAPTURE_UNCLEAN)
 		return atomic_load_explicit(&c->found_committed, memory_order_relaxed);
 	return atomic_load_explicit(&c->head->committed, memory_order_acquire);
+}
+
+bool
+sl_capture_head_damaged(const struct sl_capture *c)
+{
+	return c->head_damaged;
 }
 
 uint64_t

@@ -20,6 +20,7 @@ struct sl_capture {
 	int dir;
 	struct store_head *head;   /**< NULL: lost or damaged */
 	int head_fd;
+	bool head_damaged;
 	bool on_memory;
 
 	_Atomic uint32_t state;    /**< enum sl_capture_state as last decided */

@@ -123,6 +123,8 @@ head_map(int dir, const struct sl_uuid *capture, bool write, struct store_head *
 		ret = -EPROTONOSUPPORT;
 	else if (map->magic == HEAD_MAGIC && memcmp(&map->capture, capture, sizeof(*capture)) == 0)
 		ret = 0;
+	else if (map->magic == HEAD_MAGIC && !head_is_damaged(map))
+		ret = -ESTALE;
 	if (ret < 0) {
 		head_unmap(map, -1);
 		goto err;
@@ -133,6 +135,18 @@ err:
 	close(*fd);
 	*fd = -1;
 	return ret;
+}
+
+int
+head_refused(int err, const char *path, char *errbuf)
+{
+	if (err == -EPROTONOSUPPORT)
+		return store_err(-EPROTO, errbuf, "%s/" HEAD_NAME ": made by a later version of sluice", path);
+	return store_err(-EPROTO, errbuf,
+		"%s: capture.json and head have different UUIDs, so one of them belongs to another capture; bytes 8 to "
+		"23 of "
+		"each chunk in the .seg files have the right one",
+		path);
 }
 
 void
@@ -154,10 +168,57 @@ closed_crc(const struct store_head *head)
 	return chunk_crc(&copy, offsetof(struct store_head, crc));
 }
 
+/* One wrong bit of either would make a capture endless, or empty without a word. */
+static bool
+has_range(const struct store_head *head)
+{
+	/* In this order: both only grow. */
+	uint64_t first = atomic_load_explicit(&head->first, memory_order_acquire);
+	uint64_t committed = atomic_load_explicit(&head->committed, memory_order_acquire);
+
+	return first == committed || (first < committed && first % SL_SEGMENT_CHUNKS == 0);
+}
+
 bool
 head_is_closed(const struct store_head *head)
 {
-	return atomic_load_explicit(&head->state, memory_order_acquire) == HEAD_CLOSED && head->crc == closed_crc(head);
+	return atomic_load_explicit(&head->state, memory_order_acquire) == HEAD_CLOSED &&
+	       head->crc == closed_crc(head) && has_range(head);
+}
+
+static bool
+is_of_this_boot(const struct store_head *head)
+{
+	static const uint8_t unknown[16];
+	uint8_t boot_id[16];
+
+	head_boot_id(boot_id);
+	return memcmp(boot_id, unknown, 16) != 0 && memcmp(boot_id, head->boot_id, 16) == 0;
+}
+
+/* Each chunk holds a packet at least, and the writer counts the packets before it commits. */
+static bool
+is_open_and_sound(const struct store_head *head)
+{
+	uint64_t committed = atomic_load_explicit(&head->committed, memory_order_acquire);
+
+	return atomic_load_explicit(&head->state, memory_order_acquire) == HEAD_OPEN &&
+	       atomic_load(&head->sums_known) && committed <= atomic_load(&head->packets) && has_range(head);
+}
+
+bool
+head_is_believed(const struct store_head *head)
+{
+	return is_of_this_boot(head) && is_open_and_sound(head);
+}
+
+bool
+head_is_damaged(const struct store_head *head)
+{
+	/* In this order: a writer may close it between our two looks. */
+	if (is_open_and_sound(head) || head_is_closed(head))
+		return false;
+	return atomic_load_explicit(&head->state, memory_order_acquire) != HEAD_OPEN || is_of_this_boot(head);
 }
 
 int

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "chunk.h"
 #include "json.h"
 #include "store.h"
 
@@ -19,11 +20,13 @@
 #define INFO_NAME "capture.json"
 #define INFO_NAME_NEW "capture.json.new"
 #define INFO_MAX_SIZE 65536
+#define INFO_CRC "\t\"crc\": "
 
 struct read_context {
 	struct sl_capture_info *info;
 	uint64_t format;
-	bool has_uuid, has_sequence, has_link_type;
+	uint64_t crc;
+	bool has_uuid, has_sequence, has_link_type, has_crc;
 };
 
 static int
@@ -62,6 +65,11 @@ take_member(void *ctx, const struct json_member *m)
 		if (!m->is_number)
 			return -EPROTO;
 		info->start_ts = m->number;
+	} else if (strcmp(m->key, "crc") == 0) {
+		if (!m->is_number)
+			return -EPROTO;
+		read->crc = m->number;
+		read->has_crc = true;
 	} else if (strcmp(m->key, "host") == 0 && m->string) {
 		snprintf(info->host, sizeof(info->host), "%s", m->string);
 	} else if (strcmp(m->key, "source") == 0 && m->string) {
@@ -101,12 +109,24 @@ out:
 	return ret;
 }
 
+/* The checksum is of all bytes before its own line. Taken before the text is parsed, which changes it. */
+static uint32_t
+checksum(const char *text)
+{
+	const char *line = NULL;
+
+	for (const char *p = text; (p = strstr(p, INFO_CRC)) != NULL; p++)
+		line = p;
+	return chunk_crc(text, line ? (size_t)(line - text) : strlen(text));
+}
+
 int
 store_info_read(int dir, const char *store, const char *name, struct sl_capture_info *info, char *errbuf)
 {
 	struct read_context read = {.info = info};
 	size_t where = 0;
 	char *text = NULL;
+	uint32_t crc;
 	int ret;
 
 	memset(info, 0, sizeof(*info));
@@ -116,6 +136,7 @@ store_info_read(int dir, const char *store, const char *name, struct sl_capture_
 		return store_err(ret, errbuf, "%s/%s/" INFO_NAME ": not a small regular file", store, name);
 	if (ret < 0)
 		return store_err(ret, errbuf, "%s/%s/" INFO_NAME ": %s", store, name, strerror(-ret));
+	crc = checksum(text);
 	ret = json_object(text, take_member, &read, &where);
 	free(text);
 	if (ret < 0)
@@ -129,6 +150,29 @@ store_info_read(int dir, const char *store, const char *name, struct sl_capture_
 			!read.has_uuid       ? "uuid"
 			: !read.has_sequence ? "sequence"
 					     : "link_type");
+	/* Without one it is believed: who changes the file by hand leaves that line out. */
+	if (read.has_crc && read.crc != crc)
+		return store_err(-EPROTO, errbuf,
+			"%s/%s/" INFO_NAME
+			": damaged: its checksum is wrong (was it changed on purpose? Then take out the line "
+			"\"crc\")",
+			store, name);
+	return 0;
+}
+
+static int
+write_all(int fd, const char *text, size_t size)
+{
+	while (size > 0) {
+		ssize_t n = write(fd, text, size);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		text += n;
+		size -= (size_t)n;
+	}
 	return 0;
 }
 
@@ -136,20 +180,15 @@ int
 store_info_write(int dir, const struct sl_capture_info *info)
 {
 	time_t start = (time_t)(info->start_ts / 1000000000u);
-	char uuid[37], stamp[32];
+	char uuid[37], stamp[32], *text = NULL;
+	size_t size = 0;
 	struct tm tm;
 	FILE *out;
 	int fd, ret = 0;
 
-	fd = openat(dir, INFO_NAME_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	if (fd < 0)
+	out = open_memstream(&text, &size);
+	if (!out)
 		return -errno;
-	out = fdopen(fd, "w");
-	if (!out) {
-		ret = -errno;
-		close(fd);
-		return ret;
-	}
 	sl_uuid_format(&info->uuid, uuid);
 	strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&start, &tm));
 	fprintf(out, "{\n\t\"format\": %d,\n\t\"uuid\": \"%s\",\n", INFO_FORMAT, uuid);
@@ -159,12 +198,24 @@ store_info_write(int dir, const struct sl_capture_info *info)
 	json_put_string(out, info->host);
 	fputs(",\n\t\"source\": ", out);
 	json_put_string(out, info->source);
-	fputs("\n}\n", out);
-	if (fflush(out) != 0)
+	fputs(",\n", out);
+	if (fflush(out) == 0)
+		fprintf(out, INFO_CRC "%" PRIu32 "\n}\n", chunk_crc(text, size));
+	if (fclose(out) != 0) {
+		free(text);
+		return -ENOMEM;
+	}
+	fd = openat(dir, INFO_NAME_NEW, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (fd < 0) {
 		ret = -errno;
+		free(text);
+		return ret;
+	}
+	ret = write_all(fd, text, size);
+	free(text);
 	if (ret == 0)
 		ret = store_sync_fd(fd);
-	fclose(out);
+	close(fd);
 	if (ret == 0 && renameat(dir, INFO_NAME_NEW, dir, INFO_NAME) < 0)
 		ret = -errno;
 	if (ret < 0)

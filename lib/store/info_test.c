@@ -106,6 +106,54 @@ test_info_round_trip(void **state)
 	test_dir_remove(dir);
 }
 
+/* No wrong bit may change what a capture is said to be: a wrong link type would be written into every file pushed. */
+static void
+test_info_bits(void **state)
+{
+	struct sl_capture_info info = {.name = "c",
+		.sequence = 7,
+		.link_type = 1,
+		.snap_len = 65535,
+		.start_ts = 1700000000123456789u,
+		.host = "h",
+		.source = "s"};
+	char dir[128], text[4096], errbuf[SL_STORE_ERRBUF] = "";
+	struct sl_capture_info back;
+	char *crc_line;
+	ssize_t size;
+	int fd, file;
+
+	(void)state;
+	test_dir_make(dir, false);
+	assert_int_equal(store_uuid_make(&info.uuid), 0);
+	fd = open(dir, O_RDONLY | O_DIRECTORY);
+	assert_int_equal(store_info_write(fd, &info), 0);
+	file = openat(fd, "capture.json", O_RDONLY);
+	size = read(file, text, sizeof(text) - 1);
+	assert_true(size > 0);
+	close(file);
+	for (size_t bit = 0; bit < 8 * (size_t)size; bit++) {
+		char byte = (char)(text[bit / 8] ^ 1 << bit % 8);
+
+		test_patch(dir, ".", "capture.json", bit / 8, &byte, 1);
+		if (store_info_read(fd, "store", "c", &back, errbuf) == 0)
+			assert_memory_equal(&back, &info, sizeof(info));
+		test_patch(dir, ".", "capture.json", bit / 8, &text[bit / 8], 1);
+	}
+	/* Changed on purpose, without the checksum. */
+	text[size] = '\0';
+	crc_line = strstr(text, ",\n\t\"crc\"");
+	assert_non_null(crc_line);
+	memset(crc_line, ' ', strlen(crc_line));
+	*crc_line = '}';
+	*strstr(text, "65535") = '5';
+	test_patch(dir, ".", "capture.json", 0, text, (size_t)size);
+	assert_int_equal(store_info_read(fd, "store", "c", &back, errbuf), 0);
+	assert_int_equal(back.snap_len, 55535);
+	close(fd);
+	test_dir_remove(dir);
+}
+
 static void
 test_uuid(void **state)
 {
@@ -187,6 +235,7 @@ info_tests(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_json),
 		cmocka_unit_test(test_info_round_trip),
+		cmocka_unit_test(test_info_bits),
 		cmocka_unit_test(test_uuid),
 		cmocka_unit_test(test_time),
 	};

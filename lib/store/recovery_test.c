@@ -296,6 +296,44 @@ test_committed_gone_bad(void **state)
 	test_dir_remove(store);
 }
 
+/* One wrong bit in a closed head must neither hide chunks nor invent them; the next writer puts it right. */
+static void
+test_head_bits(void **state)
+{
+	char store[128], path[256], errbuf[SL_STORE_ERRBUF];
+	struct sl_store_writer *writer;
+	struct store_head good, bad;
+	uint64_t all;
+	int fd;
+
+	(void)state;
+	test_dir_make(store, true);
+	writer = test_writer(store, "one", 0);
+	test_append(writer, 0, 3000);
+	assert_int_equal(sl_store_writer_close(writer, errbuf), 0);
+	all = count(store, "one", SL_CAPTURE_CLOSED).good;
+	assert_true(all >= 2);
+	snprintf(path, sizeof(path), "%s/one/head", store);
+	fd = open(path, O_RDONLY);
+	assert_int_equal(read(fd, &good, sizeof(good)), sizeof(good));
+	close(fd);
+	for (size_t bit = 8 * offsetof(struct store_head, capture); bit < 8 * sizeof(good); bit++) {
+		struct sl_capture *capture;
+
+		memcpy((void *)&bad, (const void *)&good, sizeof(bad));
+		((uint8_t *)&bad)[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		test_patch(store, "one", "head", 0, &bad, sizeof(bad));
+		check_count(store, "one", SL_CAPTURE_UNCLEAN, all, all);
+		capture = test_open(store, "one");
+		assert_true(sl_capture_head_damaged(capture));
+		assert_int_equal(sl_capture_clock(capture), 0);
+		sl_capture_close(capture);
+	}
+	assert_int_equal(sl_store_writer_close(test_writer(store, "two", 0), errbuf), 0);
+	check_count(store, "one", SL_CAPTURE_CLOSED, all, all);
+	test_dir_remove(store);
+}
+
 int
 recovery_tests(void)
 {
@@ -306,6 +344,7 @@ recovery_tests(void)
 		cmocka_unit_test(test_killed_while_open),
 		cmocka_unit_test(test_scan),
 		cmocka_unit_test(test_committed_gone_bad),
+		cmocka_unit_test(test_head_bits),
 	};
 
 	return cmocka_run_group_tests_name("recovery", tests, NULL, NULL);

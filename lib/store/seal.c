@@ -5,22 +5,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "seal.h"
-
-static bool
-head_of_this_boot(const struct store_head *head)
-{
-	static const uint8_t unknown[16];
-	uint8_t boot_id[16];
-
-	head_boot_id(boot_id);
-	return head && memcmp(boot_id, unknown, 16) != 0 && memcmp(boot_id, head->boot_id, 16) == 0;
-}
 
 int
 store_unclean_range(
@@ -30,7 +22,7 @@ store_unclean_range(
 	void *buf;
 	int ret;
 
-	*first = head ? atomic_load_explicit(&head->first, memory_order_acquire) : 0;
+	*first = head && head_is_believed(head) ? atomic_load_explicit(&head->first, memory_order_acquire) : 0;
 	buf = aligned_alloc(SL_STORE_ALIGN, SL_CHUNK_SIZE);
 	if (!buf)
 		return -ENOMEM;
@@ -40,7 +32,7 @@ store_unclean_range(
 		return ret;
 	/* A chunk that was committed is the reader's to report if it has gone bad since: it must not vanish silently.
 	 */
-	if (head && head_of_this_boot(head)) {
+	if (head && head_is_believed(head)) {
 		uint64_t known = atomic_load_explicit(&head->committed, memory_order_acquire);
 
 		if (known > *committed)
@@ -57,6 +49,7 @@ store_unclean_range(
 static int
 seal_locked(int dir, const struct sl_uuid *capture, struct store_head *head, int fd)
 {
+	bool damaged = head_is_damaged(head);
 	uint64_t first, committed;
 	int ret;
 
@@ -70,8 +63,10 @@ seal_locked(int dir, const struct sl_uuid *capture, struct store_head *head, int
 	if (ret < 0)
 		return ret;
 	/* The writer's sums hold only if nothing was found beyond what it had committed. */
-	if (!head_of_this_boot(head) || atomic_load(&head->committed) != committed)
+	if (damaged || !head_is_believed(head) || atomic_load(&head->committed) != committed)
 		atomic_store(&head->sums_known, 0);
+	if (damaged)
+		atomic_store(&head->heartbeat, 0);
 	atomic_store(&head->first, first);
 	atomic_store(&head->committed, committed);
 	return head_close(head, fd);
@@ -120,6 +115,13 @@ store_seal(int store_dir, const char *store, const struct sl_capture_info *info,
 	}
 	if (ret == -ENOENT || ret == -EPROTO)
 		ret = replace_head(dir, &info->uuid, &head, &fd);
+	if (ret == -EPROTONOSUPPORT || ret == -ESTALE) {
+		char path[PATH_MAX];
+
+		snprintf(path, sizeof(path), "%s/%s", store, info->name);
+		ret = head_refused(ret, path, errbuf);
+		goto out;
+	}
 	if (ret == 0)
 		ret = head_lock(fd);
 	if (ret == 0)

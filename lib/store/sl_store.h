@@ -159,6 +159,11 @@ uint64_t sl_capture_committed(const struct sl_capture *capture);
  * chunks with their heartbeat fields. Valid after all chunks below a sl_capture_committed() that was read AFTER it.
  */
 uint64_t sl_capture_clock(const struct sl_capture *capture);
+/**
+ * Whether its head page was missing or damaged when it was opened: then where it begins and ends was found from its
+ * segments, and chunks that are missing at its end are not known to be. Any thread.
+ */
+bool sl_capture_head_damaged(const struct sl_capture *capture);
 /** Its state now. After CLOSED is seen, a later sl_capture_committed() is final. */
 enum sl_capture_state sl_capture_state(const struct sl_capture *capture);
 /** Ask again whether the writer still lives (lock and boot id); may turn OPEN into UNCLEAN. Makes system calls. */

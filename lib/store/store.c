@@ -228,9 +228,11 @@ store_prepare(const char *store, int *dir, int *lock, uint64_t *sequence, char *
 		if (infos[i].sequence >= *sequence)
 			*sequence = infos[i].sequence + 1;
 		ret = store_seal(*dir, store, &infos[i], errbuf);
-		/* Only the active one is in the way. An older one that still ends, or cannot be sealed, harms nobody.
+		/*
+		 * Only the active one is in the way. An older one that still ends, or cannot be sealed, harms nobody;
+		 * nor does one that nobody can read.
 		 */
-		if (strcmp(infos[i].name, active) != 0)
+		if (strcmp(infos[i].name, active) != 0 || ret == -EPROTO)
 			ret = 0;
 		if (ret < 0)
 			goto err;

@@ -73,7 +73,8 @@ struct store_head {
 	_Atomic uint64_t max_ts;
 	_Atomic uint32_t sums_known; /**< 0: sealed without its writer's sums */
 	uint32_t crc;                /**< CLOSED: CRC-32C of all before it, as if state were already CLOSED */
-	_Atomic uint64_t first;      /**< not under the crc: retention raises it in closed captures too */
+	/** Not under the crc: retention raises it in closed captures too, by whole segments. */
+	_Atomic uint64_t first;
 };
 _Static_assert(sizeof(struct store_head) <= HEAD_SIZE, "the head is one page");
 
@@ -91,9 +92,13 @@ int head_create(int dir, const struct sl_uuid *capture, struct store_head **head
  * Map <dir>/head.
  *
  * @param write  for sealing
- * @return 0; -EPROTO: damaged, or not the head of this capture; -EPROTONOSUPPORT: of a later version; another -errno
+ * @return 0; -EPROTO: damaged; -ESTALE: a sound head of another capture; -EPROTONOSUPPORT: of a later version; another
+ *         -errno
  */
 int head_map(int dir, const struct sl_uuid *capture, bool write, struct store_head **head, int *fd);
+
+/** Say why head_map() returned -ESTALE or -EPROTONOSUPPORT. @return -EPROTO */
+int head_refused(int err, const char *path, char *errbuf);
 
 void head_unmap(struct store_head *head, int fd);
 
@@ -103,8 +108,17 @@ bool head_has_writer(int fd);
 /** Take the writer's lock. @return 0 or -EAGAIN */
 int head_lock(int fd);
 
-/** Whether it says CLOSED and its checksum holds. */
+/** Whether it says CLOSED, and rightly: its checksum holds. */
 bool head_is_closed(const struct store_head *head);
+
+/** Whether what it says of an unclean capture is to be believed: it is of this boot, and not damaged. */
+bool head_is_believed(const struct store_head *head);
+
+/**
+ * Whether its numbers contradict each other or its checksum. One that is OPEN and of another boot never is damaged, only
+ * not believed: the kernel may have written a part of it before another.
+ */
+bool head_is_damaged(const struct store_head *head);
 
 /** Set CLOSED with its checksum, durably. All segments must be durable before. */
 int head_close(struct store_head *head, int fd);
