@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The log of each target: its file, its link, its lines, and how long it is kept.
 
-What a line says of a published file is compared with what capinfos says of it. Rolling at midnight and at 64 MiB needs a
-clock and a size that a test case can set: lib/writer/push_log_test.c.
+What a line says of a published file is compared with what capinfos says of it. Rolling at 64 MiB needs a size that a test
+case can set: lib/writer/push_log_test.c.
 """
 
 import datetime
@@ -124,6 +124,52 @@ class TestLogs(TestSuite):
         verify(len(found) == 1 and int(found[0]["packets"]) == 100, "\n".join(self._lines("busy")))
         if os.path.lexists(f"{self.dir}/log/push_none.cur"):
             verify(not any(STATUS.match(line) for line in self._lines("none")), "\n".join(self._lines("none")))
+
+    @func_test
+    def test_midnight(self) -> None:
+        """A new log at local midnight.
+
+        **Steps:**
+            * With TZ such that local midnight is 4 s ahead: follow a capture that an import from a pipe makes, with packets
+              before midnight and after.
+
+        **Verify:**
+            * Two logs: one of the old day with a line for the file opened before midnight, and push_x_<new day>_0000, to which
+              the link points, with the file published after it. No line has the other day's date.
+        """
+        store = f"{self.dir}/store"
+        config = lua.write_config(
+            f"{self.dir}/c.lua", [lua.target("x", f"{self.dir}/out/x", Split="--split-byte 1000", MinFree=0)],
+            {"FollowStart": True},
+        )
+        packets = [traffic.simple_udp(1_700_000_000 * pcap.NS + i, 100, i) for i in range(10)]
+        with run.Process([SLUICE, "import", "--store", store, "-"], stdin=subprocess.PIPE) as feeder:
+            feeder.popen.stdin.write(pcap.pcap_bytes(packets[:2]))
+            feeder.popen.stdin.flush()
+            feeder.wait_until(lambda: os.path.lexists(f"{store}/active"), what="a capture")
+            midnight = int(time.time()) + 4
+            west = midnight % 86400
+            zone = f"XYZ{west // 3600:02d}:{west // 60 % 60:02d}:{west % 60:02d}"
+            days = [time.strftime("%Y%m%d", time.gmtime(midnight - west + ahead)) for ahead in (-1, 0)]
+            args = ("--state-dir", f"{self.dir}/state", "--log-dir", f"{self.dir}/log")
+            with run.push_start(config, store, *args, env={"TZ": zone}) as push:
+                push.wait_until(lambda: run.list_files(f"{self.dir}/out"), 10, "a working file")
+                verify(time.time() < midnight, "too slow: midnight has passed")
+                time.sleep(midnight + 0.2 - time.time())
+                feeder.popen.stdin.write(b"".join(map(pcap.pcap_record, packets[2:])))
+                feeder.popen.stdin.close()
+                feeder.wait(20)
+                push.wait_until(lambda: run.list_files(f"{self.dir}/out", ".pcap"), 10, "a published file")
+                push.stop(20)
+        logs = sorted(set(os.listdir(f"{self.dir}/log")) - {"push_x.cur"})
+        verify(len(logs) == 2 and logs[0].startswith(f"push_x_{days[0]}_2359"), f"{days}, {zone}: logs {logs}")
+        verify(logs[1] == f"push_x_{days[1]}_0000", f"{days}, {zone}: logs {logs}")
+        verify(os.readlink(f"{self.dir}/log/push_x.cur") == logs[1], "the link does not name the new log")
+        for name, day, kind in ((logs[0], days[0], OPENED), (logs[1], days[1], PUBLISHED)):
+            with open(f"{self.dir}/log/{name}", encoding="utf-8") as file:
+                lines = file.read().splitlines()
+            verify(any(kind.match(line) for line in lines), f"{name}: {lines}")
+            verify(all(line[:10].replace("-", "") == day for line in lines), f"{name}: {lines}")
 
     @func_test
     def test_kept(self) -> None:
