@@ -445,6 +445,7 @@ reserve_hugepages() {
 		# Give back what is too little to be of use.
 		{ echo "$total" >"$pool/nr_hugepages"; } 2>/dev/null
 		huge_text="only $free of the $want wanted could be had on node $NUMA_NODE; ordinary memory is used"
+		[ "$(id -u)" = 0 ] || huge_text="$huge_text (only root can reserve more)"
 	fi
 }
 
