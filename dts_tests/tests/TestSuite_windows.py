@@ -387,3 +387,47 @@ class TestWindows(TestSuite):
                 splits[f"r{i}"] = (fields, arguments)
             the_map = ("all@0", "reader@0,filter@0,filter@0,writer@0,writer@0")[seed % 2]
             self._compare(packets, splits, "--map", the_map, name=f"seed{seed}")
+
+    @func_test
+    def test_several_captures(self) -> None:
+        """Captures that follow one another in a store are one stream, even if time goes back between them.
+
+        **Steps:**
+            * Follow a store; import five captures into it: of the same time, an hour earlier, right behind that, the first time
+              again, overlapping. Between two of them the push is stopped, with OnStop = "resume", and started again.
+            * Splits by time, by time with EmptyFiles, and by bytes.
+
+        **Verify:**
+            * Names and packets are what the model makes of all captures as one.
+        """
+        captures = [
+            [udp(at(start + i / 2), number=1000 * n + i) for i in range(150)]
+            for n, start in enumerate((0, -3600, -3530, 0, 52))
+        ]
+        shapes = {
+            "time": ({"Split": "--split-time 10e9"}, {"time": 10 * NS}),
+            "empty": ({"Split": "--split-time 10e9", "EmptyFiles": True}, {"time": 10 * NS, "empty": True}),
+            "bytes": ({"Split": "--split-byte 5000"}, {"size": 5000}),
+        }
+        out, store = f"{self.dir}/out", f"{self.dir}/store"
+        targets = [
+            lua.target(desc, f"{out}/{desc}/x", FileName="--filename-epoch-nsec", OnStop="resume", MinFree=0, **fields)
+            for desc, (fields, _) in shapes.items()
+        ]
+        config = lua.write_config(f"{self.dir}/c.lua", targets, {"FollowStart": True})
+        args = ("--state-dir", f"{self.dir}/state", "--log-dir", f"{self.dir}/log")
+        for n, packets in enumerate(captures):
+            pcap.write_pcap(f"{self.dir}/{n}.pcap", packets)
+        run.import_capture(store, f"{self.dir}/0.pcap")
+        for after in ((1, 2), (3, 4)):
+            with run.push_start(config, store, *args) as push:
+                push.wait_until(lambda: run.list_files(out) if os.path.isdir(out) else None, what="files")
+                for n in after:
+                    run.import_capture(store, f"{self.dir}/{n}.pcap")
+                    push.wait_until(lambda n=n: f"going on with capture {n + 1}" in push.err
+                                    or f"capture {n} is complete" in push.err, what="the next capture")
+                push.stop(15)
+        run.push_once(config, store, *args)
+        for desc, (_, arguments) in shapes.items():
+            files = model.split(sum(captures, []), **arguments)
+            model.verify_files(f"{out}/{desc}", model.named(files, lambda file: model.name(file, "x", STAMP)))
