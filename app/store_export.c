@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,6 +95,20 @@ export_chunks(struct sl_capture *capture, const struct store_options *o, FILE *o
 	return bad > 0 ? SL_EXIT_FAILED : SL_EXIT_OK;
 }
 
+/* A capture's files would be cut to nothing before they are read. */
+static bool
+lies_in_capture(const char *output)
+{
+	char path[PATH_MAX + 16], *slash;
+
+	/* Through links, if it is there; else its directory tells. */
+	if (!realpath(output, path))
+		snprintf(path, PATH_MAX, "%s", output);
+	slash = strrchr(path, '/');
+	snprintf(slash ? slash : path, 16, "%s", slash ? "/capture.json" : "capture.json");
+	return access(path, F_OK) == 0;
+}
+
 int
 store_export(const struct store_options *o)
 {
@@ -106,6 +121,11 @@ store_export(const struct store_options *o)
 
 	if (to_stdout && isatty(STDOUT_FILENO))
 		return store_refuse("standard output is a terminal; use -o FILE, or a pipe");
+	if (!to_stdout && lies_in_capture(o->output)) {
+		fprintf(stderr, "sluice store: %s: lies in the directory of a capture; write to another one\n",
+			o->output);
+		return SL_EXIT_REFUSED;
+	}
 	if (sl_capture_open(o->store, o->capture, &capture, errbuf) < 0)
 		return store_refuse(errbuf);
 	buf = store_chunk_buffer();

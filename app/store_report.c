@@ -52,7 +52,7 @@ store_progress(const char *what, const char *name, uint64_t done, uint64_t all)
 }
 
 static const char *
-chunk_problem(int err)
+chunk_problem(int err, char *text, size_t size)
 {
 	switch (err) {
 	case -ENODATA:
@@ -64,23 +64,24 @@ chunk_problem(int err)
 	case -ENOENT:
 		return "is gone: there is no such segment";
 	default:
-		return strerror(-err);
+		snprintf(text, size, "cannot be read: %s", strerror(-err));
+		return text;
 	}
 }
 
 void
 store_report_bad(const struct sl_capture *capture, uint64_t first, uint64_t last, int err)
 {
-	char path[PATH_MAX];
+	char path[PATH_MAX], problem[128];
 	uint64_t offset;
 
 	sl_capture_place(capture, first, path, sizeof(path), &offset);
 	if (first == last)
 		fprintf(stderr, "%s: chunk %" PRIu64 " at byte %" PRIu64 " %s\n", path, first, offset,
-			chunk_problem(err));
+			chunk_problem(err, problem, sizeof(problem)));
 	else
 		fprintf(stderr, "%s: chunks %" PRIu64 " to %" PRIu64 " from byte %" PRIu64 " on: each %s\n", path,
-			first, last, offset, chunk_problem(err));
+			first, last, offset, chunk_problem(err, problem, sizeof(problem)));
 }
 
 void *

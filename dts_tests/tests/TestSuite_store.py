@@ -11,6 +11,7 @@ import shutil
 import signal
 import struct
 import subprocess
+import tempfile
 import time
 
 from api.test import verify
@@ -444,6 +445,47 @@ class TestStore(TestSuite):
         verify(self._info(store)["state"] == "unclean", "not unclean")
         oracle.verify_same_packets(self._export(store), self.packets)
         run.sluice("store", "verify", "--store", store)
+
+    @func_test
+    def test_removed(self) -> None:
+        """A capture that is removed while it is written is a failure, not a success that nobody can read.
+
+        **Steps:**
+            * Import from a pipe; remove the capture's directory, then only its segment, then end the pipe. On disk and on tmpfs.
+
+        **Verify:**
+            * Exit status 1, and the capture or the segment is named as removed; no packet is said to be stored.
+        """
+        for where in (self.dir, self.enter(tempfile.TemporaryDirectory(dir="/dev/shm"))):
+            for what in ("", f"/{SEGMENT}"):
+                store = os.path.join(where, "removed" + str(len(what)))
+                process = self._start_import(store, 600)
+                path = os.path.realpath(f"{store}/active") + what
+                run.run(["rm", "-r", path])
+                process.popen.stdin.close()
+                result = process.wait(rc=1)
+                verify(f"{path}: was removed while it was being written" in result.err, result.describe())
+                verify("are stored" not in result.err and "incomplete" in result.out, result.describe())
+
+    @func_test
+    def test_export_into_capture(self) -> None:
+        """An export cannot overwrite the capture it reads.
+
+        **Steps:**
+            * Export to the capture's own segment, through a link to it, and to a new file in the capture's directory.
+
+        **Verify:**
+            * Exit status 2 each time, and the capture is whole.
+        """
+        store = self._copy()
+        link = os.path.join(self.dir, "link")
+        os.symlink(f"{store}/one/{SEGMENT}", link)
+        for path in (f"{store}/active/{SEGMENT}", link, f"{store}/one/new.pcap"):
+            result = run.sluice("store", "export", "--store", store, "-o", path, rc=2)
+            verify(f"{path}: lies in the directory of a capture" in result.err, result.describe())
+        result = run.sluice("store", "export", "--store", store, "-o", "new.pcap", cwd=f"{store}/one", rc=2)
+        verify(not os.path.exists(f"{store}/one/new.pcap"), result.describe())
+        oracle.verify_same_packets(self._export(store), self.packets)
 
     @func_test
     def test_no_space(self) -> None:

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -66,6 +67,25 @@ output_init(struct store_output *o, int dir, const char *path, struct store_head
 		o->has_ring = io_uring_queue_init(2 * OUTPUT_BUFFERS, &o->ring, 0) == 0;
 	o->synced_at = monotonic_ns();
 	return 0;
+}
+
+/* Writes to a file that has lost its name succeed, and are lost with it. */
+static int
+check_linked(struct store_output *o)
+{
+	struct stat dir, segment;
+
+	if (o->error || fstat(o->dir, &dir) < 0)
+		return o->error;
+	if (dir.st_nlink > 0 && (o->fd < 0 || fstat(o->fd, &segment) < 0 || segment.st_nlink > 0))
+		return 0;
+	o->error = -ENOENT;
+	if (dir.st_nlink == 0)
+		return store_err(o->error, o->message,
+			"%s: was removed while it was being written: nothing of it is left", o->path);
+	return store_err(o->error, o->message,
+		"%s/%08" PRIu64 ".seg: was removed while it was being written: its packets are lost", o->path,
+		o->segment);
 }
 
 /* Relaxed: the release of committed that follows orders them for readers. */
@@ -180,10 +200,11 @@ output_poll(struct store_output *o)
 	while (o->in_flight > 0 && io_uring_peek_cqe(&o->ring, &cqe) == 0)
 		take_completion(o, cqe);
 	commit_prefix(o);
-	if (o->dirty && !o->syncing && !o->on_memory && !o->error &&
-		monotonic_ns() - o->synced_at >= SYNC_INTERVAL_NS) {
+	if (o->dirty && !o->syncing && !o->error && monotonic_ns() - o->synced_at >= SYNC_INTERVAL_NS) {
 		o->synced_at = monotonic_ns();
 		o->dirty = false;
+		if (check_linked(o) < 0 || o->on_memory)
+			return o->error;
 		if (o->has_ring) {
 			struct io_uring_sqe *sqe = io_uring_get_sqe(&o->ring);
 
@@ -228,15 +249,16 @@ finish_segment(struct store_output *o)
 {
 	uint64_t slots = o->committed - o->segment * SL_SEGMENT_CHUNKS;
 	char name[SEGMENT_NAME_SIZE];
-	int ret = 0;
+	int ret;
 
 	if (o->fd < 0)
 		return 0;
+	ret = check_linked(o);
 	if (o->committed <= o->segment * SL_SEGMENT_CHUNKS) {
 		segment_name(o->segment, name);
 		unlinkat(o->dir, name, 0);
 	} else {
-		if (ftruncate(o->fd, (off_t)(slots * SL_CHUNK_SIZE)) < 0)
+		if (ret == 0 && ftruncate(o->fd, (off_t)(slots * SL_CHUNK_SIZE)) < 0)
 			ret = -errno;
 		if (ret == 0)
 			ret = store_sync_fd(o->fd);
@@ -350,6 +372,7 @@ output_close(struct store_output *o)
 	int ret;
 
 	output_drain(o);
+	check_linked(o);
 	finish_segment(o);
 	ret = store_sync_fd(o->dir);
 	if (ret < 0)

@@ -188,7 +188,11 @@ lock_store(int dir, const char *store, char *errbuf)
 
 	fd = openat(dir, LOCK_NAME, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 	if (fd < 0)
-		return store_err(-errno, errbuf, "%s/" LOCK_NAME ": %s", store, strerror(errno));
+		return store_err(-errno, errbuf,
+			"%s: cannot begin a capture: " LOCK_NAME
+			": %s; the store's directory must be writable for you, or use "
+			"another --store",
+			store, strerror(errno));
 	do {
 		ret = fcntl(fd, F_OFD_SETLKW, &lock) < 0 ? -errno : 0;
 	} while (ret == -EINTR);

@@ -382,7 +382,9 @@ sl_store_writer_close(struct sl_store_writer *w, char *errbuf)
 		end_chunk(w);
 	ret = output_close(&w->out);
 	stored = atomic_load(&w->head->packets);
-	if (ret < 0)
+	if (ret == -ENOENT) /* what was removed is not stored, whatever the head says */
+		store_err(ret, errbuf, "%s", w->out.message);
+	else if (ret < 0)
 		store_err(ret, errbuf, "%s (%" PRIu64 " packets are stored, the last %" PRIu64 " are not)",
 			w->out.message, stored, w->packets - stored);
 	/* Packets lost behind the last one have no chunk to be counted in. */
