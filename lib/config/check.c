@@ -2,6 +2,7 @@
  * Copyright (c) 2026 The sluice authors
  */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -242,32 +243,43 @@ by_text(const void *a, const void *b)
 	return c != 0 ? c : x->i < y->i ? -1 : x->i > y->i;
 }
 
+/* "of line 12 ", or nothing if the line is not known: a target that a loop puts into the list by its index. */
+static const char *
+of_line(const struct sl_target_config *t, char *text, size_t size)
+{
+	text[0] = '\0';
+	if (t->line != 0)
+		snprintf(text, size, "of line %u ", t->line);
+	return text;
+}
+
 static void
 report_desc(struct sl_config *config, size_t first, size_t second)
 {
 	const struct sl_target_config *a = &config->targets[first], *b = &config->targets[second];
 	unsigned int line = sl_config_field_line(config, second, "Desc");
+	char where[32];
 
 	if (strcmp(a->desc, b->desc) == 0)
 		sl_config_add_finding(config, true, line, b->desc, "Desc",
-			"the target of line %u has this Desc too; give each target a Desc of its own", a->line);
+			"%starget %shas this Desc too; give each target a Desc of its own",
+			a->line != 0 ? "the " : "another ", of_line(a, where, sizeof(where)));
 	else
 		sl_config_add_finding(config, true, line, b->desc, "Desc",
-			"becomes \"%s\" in file names, as \"%s\" of line %u does; change one of them (letters, digits "
-			"and . _ - "
+			"becomes \"%s\" in file names, as \"%s\" %sdoes; change one of them (letters, digits and . _ - "
 			"are kept)",
-			b->file_desc, a->desc, a->line);
+			b->file_desc, a->desc, of_line(a, where, sizeof(where)));
 }
 
 static void
 report_name(struct sl_config *config, size_t first, size_t second)
 {
 	const struct sl_target_config *a = &config->targets[first], *b = &config->targets[second];
+	char where[32];
 
 	sl_config_add_finding(config, true, sl_config_field_line(config, second, "Path"), b->desc, "Path",
-		"target \"%s\" of line %u writes files of the same names; give one of them another Path, FileName or "
-		"FileSuffix",
-		a->desc, a->line);
+		"target \"%s\" %swrites files of the same names; give one of them another Path, FileName or FileSuffix",
+		a->desc, of_line(a, where, sizeof(where)));
 }
 
 static void

@@ -22,6 +22,11 @@ test_collisions(void **state)
 		"Desc", "the target of line 2 has this Desc too");
 	check_finding(TWO("Desc = \"a b\", Path = \"/a\"" MINUTES, "Desc = \"a/b\", Path = \"/b\"" MINUTES), true, 3,
 		"Desc", "becomes \"a_b\"");
+	/* Put into the list by index in a loop: there is no line to name. */
+	check_finding(
+		"local C = {Target = {}}\nfor i = 1, 2 do C.Target[i] = { Desc = \"d\" .. i, Path = \"/a\"" MINUTES
+		" } end\nreturn C\n",
+		true, 0, "Path", "target \"d1\" writes files of the same names");
 	static const char *const same[] = {
 		TWO("Desc = \"a\", Path = \"/a\"" MINUTES, "Desc = \"b\", Path = \"/a\"" MINUTES),
 		TWO("Desc = \"a\", Path = \"/a\"" MINUTES, "Desc = \"b\", Path = \"//./a_\"" MINUTES),

@@ -14,6 +14,8 @@
 
 #define CONFIG_SIZE_MAX (8u << 20)
 #define FINDINGS_MAX 1000u /* beyond that nobody reads them */
+#define FINDING_MAX 4096u
+#define FIELD_NAME_MAX 100u
 
 struct sl_kept {
 	struct sl_kept *next;
@@ -90,6 +92,30 @@ err:
 
 /* ---------------------------------------------------------------- findings */
 
+/* What the file says may hold anything; a finding is one line of text. */
+static const char *
+keep_line(struct sl_config *config, const char *text, size_t max)
+{
+	char *clean = strndup(text, max);
+
+	if (clean == NULL) {
+		config->oom = true;
+		return "";
+	}
+	for (char *p = clean; *p != '\0'; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = ' ';
+	const char *kept = sl_config_keep(config, clean);
+	free(clean);
+	return kept;
+}
+
+bool
+sl_config_findings_full(const struct sl_config *config)
+{
+	return config->n_findings > FINDINGS_MAX;
+}
+
 static void
 add_finding(struct sl_config *config, bool is_error, unsigned int line, const char *target, const char *field,
 	const char *text)
@@ -112,30 +138,20 @@ add_finding(struct sl_config *config, bool is_error, unsigned int line, const ch
 		}
 		config->findings = f;
 	}
-	/* What the file says may hold anything; a finding is one line of text. */
-	char *clean = strdup(text);
-	if (clean == NULL) {
-		config->oom = true;
-		return;
-	}
-	for (char *p = clean; *p != '\0'; p++)
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			*p = ' ';
 	config->findings[config->n_findings++] = (struct sl_config_finding){
 		.is_error = is_error,
 		.line = line,
-		.target = sl_config_keep(config, target),
-		.field = sl_config_keep(config, field),
-		.text = sl_config_keep(config, clean),
+		.target = keep_line(config, target, SL_DESC_MAX),
+		.field = keep_line(config, field, FIELD_NAME_MAX),
+		.text = keep_line(config, text, FINDING_MAX),
 	};
-	free(clean);
 }
 
 void
 sl_config_add_finding(struct sl_config *config, bool is_error, unsigned int line, const char *target, const char *field,
 	const char *fmt, ...)
 {
-	char text[4096];
+	char text[FINDING_MAX];
 	va_list ap;
 
 	va_start(ap, fmt);

@@ -19,8 +19,9 @@ static void
 test_top_level(void **state)
 {
 	(void)state;
-	check_finding("", true, 0, "", "must end with `return Config`");
-	check_finding("return 5", true, 0, "", "it returned number");
+	check_finding("", true, 1, "", "must end with `return Config`");
+	check_finding("local Config = {}\n\n-- end\n\n", true, 3, "", "it returned nothing");
+	check_finding("return 5", true, 1, "", "it returned number");
 	check_finding("return {}", true, 0, "Target", "is missing");
 	check_finding("return {Target = {}}", true, 0, "Target", "is empty");
 	check_finding("local C = {}\nC.Target = 5\nreturn C", true, 2, "Target", "must be a table");

@@ -45,7 +45,12 @@ check_type(struct sl_field_reader *r, unsigned int types)
 	}
 	/* A copy is converted: lua_tostring() changes a number in place. */
 	lua_pushvalue(r->L, -1);
-	if (is == T_STRING || is == T_NUMBER)
+	if (is == T_NUMBER && strcmp(r->field, "Split") == 0)
+		error(r,
+			"must be a string, not the number %s; write Split = \"--split-time 60e9\" (nanoseconds) or "
+			"\"--split-byte 1e9\"",
+			lua_tostring(r->L, -1));
+	else if (is == T_STRING || is == T_NUMBER)
 		error(r, "must be %s, not the %s %s%.100s%s", want, is == T_STRING ? "string" : "number",
 			is == T_STRING ? "\"" : "", lua_tostring(r->L, -1), is == T_STRING ? "\"" : "");
 	else if (is == T_BOOL)
@@ -136,6 +141,10 @@ sl_fields_find_unknown(struct sl_field_reader *r, int index, unsigned int scope)
 			known = (sl_fields[i].scope & scope) != 0 && strcmp(sl_fields[i].name, name) == 0;
 		if (!known)
 			unknown_field(r, name, scope);
+		if (sl_config_findings_full(r->config)) {
+			lua_pop(L, 1);
+			return;
+		}
 	}
 }
 

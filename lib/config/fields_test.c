@@ -115,7 +115,8 @@ test_bad_fields(void **state)
 	check_finding("return {Target = {{ Desc = \"a\\nb\" }}}", true, 1, "Desc", "control character");
 	check_error("Path = \"/x\"", "Split", "is missing; write for example");
 	check_error("Split = \"\", Path = \"/x\"", "Split", "neither --split-time nor --split-byte");
-	check_error("Split = 60e9, Path = \"/x\"", "Split", "must be a string, not the number 60000000000.0");
+	check_error("Split = 60e9, Path = \"/x\"", "Split",
+		"must be a string, not the number 60000000000.0; write Split = \"--split-time 60e9\"");
 	check_error("Split = \"--split-time 60e9\"", "Path", "is missing");
 	check_error(PLACE ", Mode = \"Fil\"", "Mode", "did you mean \"File\"?");
 	check_error(PLACE ", Mode = \"rclone\"", "Mode", "\"rclone\" is not available in this version");
@@ -151,6 +152,8 @@ test_bad_fields(void **state)
 	check_error(PLACE ", MinFree = {}", "MinFree", "must be a string or a number");
 	check_error(PLACE ", Mount = \"data\"", "Mount", "not absolute");
 	check_error(PLACE ", Filter = \"tcp\"", "Filter", "unknown field");
+	/* A name may hold anything; the message stays one line. */
+	check_error(PLACE ", [\"a\\nb\\27[2J\"] = 1", "a b [2J", "unknown field");
 	check_error(PLACE ", FiterBFP = \"tcp\"", "FiterBFP", "did you mean FilterBPF?");
 	check_error(PLACE ", Target = {}", "Target", "top level");
 	check_error(PLACE ", \"--split-time 60e9\"", "", "without a field name");

@@ -44,6 +44,9 @@ struct sl_config {
 /** Copy a string into the configuration. Never NULL: if memory is short, "" and config->oom. */
 const char *sl_config_keep(struct sl_config *config, const char *text);
 
+/** There are as many findings as are shown: looking for more of them is wasted time. */
+bool sl_config_findings_full(const struct sl_config *config);
+
 /** Remember a field or option for the one warning about those without a meaning here. */
 void sl_config_ignore(struct sl_config *config, const char *name, unsigned int line);
 

@@ -17,6 +17,8 @@
 
 #define CHUNK_NAME "=config" /* short, so that Lua does not shorten it; findings carry the path */
 #define HOOK_STEPS 100 /* one VM instruction may copy megabytes, so the clock is read often */
+#define PIECE 4096u /* the compiler has no hook: it gets the text in pieces, and the clock is read between them */
+#define LARGE_BLOCK (64u << 10)
 
 static const char too_long[] = "the file runs for too long (endless loop?)";
 
@@ -44,6 +46,12 @@ limited_alloc(void *ud, void *block, size_t old_size, size_t new_size)
 	}
 	if (new_size > old_size && s->memory + (new_size - old_size) > SL_LUA_MEMORY)
 		return NULL;
+	/* A chain of __call that ends in itself runs no instruction, so no hook; but the stack grows. */
+	if (new_size > old_size && new_size >= LARGE_BLOCK && s->deadline != 0 && cpu_now() > s->deadline) {
+		if (s->limit == NULL)
+			s->limit = too_long;
+		return NULL;
+	}
 	void *moved = realloc(block, new_size);
 	if (moved == NULL) {
 		/* Lua counts on shrinking never to fail. */
@@ -167,9 +175,10 @@ explain(struct sl_lua_sandbox *s, int status, const char *message, unsigned int 
 	if (s->limit != NULL) {
 		text = s->limit;
 		*line = s->line;
-	}
-	if (status == LUA_ERRMEM || strcmp(text, "not enough memory") == 0)
+	} else if (status == LUA_ERRMEM || strcmp(text, "not enough memory") == 0)
 		text = "the file needs too much memory (more than 64 MiB)";
+	if (*text == '\0')
+		text = "an error without a message";
 	if (*line == 0)
 		*line = s->line;
 
@@ -181,7 +190,12 @@ explain(struct sl_lua_sandbox *s, int status, const char *message, unsigned int 
 	else if (strstr(text, "attempt to load a binary chunk") != NULL)
 		text = "is a precompiled Lua file; only Lua source text is read";
 	else if (strstr(text, "stack overflow") != NULL)
-		text = "functions call each other too deeply (stack overflow)";
+		text = "functions call each other, or brackets are nested, too deeply (stack overflow)";
+	else if (strstr(text, "near '<\\254>'") != NULL || strstr(text, "near '<\\255>'") != NULL)
+		hint = "; save the file as UTF-8";
+	else if (strstr(text, "near '<\\") != NULL)
+		hint = "; a character that is not ASCII, such as a curly quote or a no-break space, stands outside of "
+		       "a text";
 
 	size_t n = (size_t)snprintf(errbuf, SL_LUA_ERRBUF, "%s%s", text, hint);
 	if (n >= SL_LUA_ERRBUF)
@@ -210,15 +224,36 @@ arm(struct sl_lua_sandbox *s)
 	lua_sethook(s->L, limit_hook, LUA_MASKCOUNT | LUA_MASKCALL | LUA_MASKLINE, HOOK_STEPS);
 }
 
+struct text {
+	const char *at;
+	size_t left;
+};
+
+/* lua_Reader */
+static const char *
+next_piece(lua_State *L, void *ud, size_t *size)
+{
+	struct sl_lua_sandbox *s = sl_lua_sandbox_of(L);
+	struct text *text = ud;
+	const char *piece = text->at;
+
+	if (cpu_now() > s->deadline)
+		stop(L, s, too_long);
+	*size = text->left < PIECE ? text->left : PIECE;
+	text->at += *size;
+	text->left -= *size;
+	return piece;
+}
+
 int
 sl_lua_sandbox_run(struct sl_lua_sandbox *s, const char *text, size_t len, unsigned int *line, char *errbuf)
 {
-	int rc = luaL_loadbufferx(s->L, text, len, CHUNK_NAME, "t");
+	struct text source = {text, len};
 
-	if (rc == LUA_OK) {
-		arm(s);
+	arm(s);
+	int rc = lua_load(s->L, next_piece, &source, CHUNK_NAME, "t");
+	if (rc == LUA_OK)
 		rc = lua_pcall(s->L, 0, 1, 0);
-	}
 	return rc == LUA_OK ? 0 : fail(s, rc, line, errbuf);
 }
 

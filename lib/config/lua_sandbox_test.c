@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lua_sandbox.h"
@@ -129,6 +130,8 @@ test_limits(void **state)
 	check_refused("for x in ('x'):rep(1e5):gmatch('.-b') do end", 1, loop);
 	check_refused("return ('('):rep(1e6):find('%b()')", 1, loop);
 	check_refused("local t = {} for i = 1, 1e5 do t[i] = 1 end while true do table.concat(t) end", 1, loop);
+	/* No instruction runs here, so no hook: calling the table looks for the function to call, for ever. */
+	check_refused("local t = {} setmetatable(t, {__call = t}) while true do pcall(t) end", 1, loop);
 	check_refused("local t = {}\nwhile true do t[#t + 1] = {} end", 2, memory);
 	check_refused("local s = 'x'\nwhile true do s = s .. s end", 2, memory);
 	check_refused("return ('x'):rep(60e6) .. ('y'):rep(60e6)", 1, memory);
@@ -146,6 +149,24 @@ test_limits(void **state)
 	check_allowed("assert((''):rep(1e18) == '' and ('x'):rep(-5) == '')");
 }
 
+/* The compiler's time for a long chain of elseif grows with its square: a minute, if nothing ended it. */
+static void
+test_slow_to_compile(void **state)
+{
+	static const char first[] = "local x if x then ", more[] = "elseif x then ", last[] = "end";
+	const size_t n = 300000, len = strlen(more);
+	char *text = malloc(strlen(first) + n * len + sizeof(last)), *p = text;
+	(void)state;
+
+	assert_non_null(text);
+	p = stpcpy(p, first);
+	for (size_t i = 0; i < n; i++)
+		p = stpcpy(p, more);
+	strcpy(p, last);
+	check_refused(text, 0, "the file runs for too long");
+	free(text);
+}
+
 static void
 test_messages(void **state)
 {
@@ -154,9 +175,14 @@ test_messages(void **state)
 	check_refused("local s = \"abc\nlocal t", 1, "a quote is not closed");
 	check_refused("error('boom')", 1, "boom");
 	check_refused("error({})", 1, "not a string");
+	check_refused("error('')", 1, "without a message");
+	check_refused("\nerror('', 0)", 2, "without a message");
 	check_refused("error(setmetatable({}, {__tostring = function() while true do end end}))", 1, "not a string");
 	check_refused("local t\n\nt.x = 1", 3, "attempt to index a nil value");
 	check_refused("error('two\\nlines')", 1, "two lines");
+	check_refused("x = 1\nx = \xe2\x80\x9ctcp\xe2\x80\x9d", 2, "curly quote");
+	check_refused("x\xc2\xa0= 1", 1, "no-break space");
+	check_refused("\xff\xfel\x01", 1, "save the file as UTF-8");
 }
 
 static void
@@ -205,6 +231,7 @@ lua_sandbox_tests(void)
 		cmocka_unit_test(test_allowed),
 		cmocka_unit_test(test_not_there),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_slow_to_compile),
 		cmocka_unit_test(test_messages),
 		cmocka_unit_test(test_remarks),
 		cmocka_unit_test(test_asked_time),

@@ -178,6 +178,20 @@ sl_field_read_targets(struct sl_field_reader *r)
 	}
 }
 
+/* Of what is not blank: there the return is missing. */
+static unsigned int
+last_line(const char *text)
+{
+	unsigned int line = 1, last = 1;
+
+	for (const char *p = text; *p != '\0'; p++)
+		if (*p == '\n')
+			line++;
+		else if (!isspace((unsigned char)*p))
+			last = line;
+	return last;
+}
+
 int
 sl_config_read(lua_State *L)
 {
@@ -185,6 +199,7 @@ sl_config_read(lua_State *L)
 
 	luaL_checkstack(L, 20, NULL);
 	if (lua_type(L, 2) != LUA_TTABLE) {
+		r.line = last_line(r.config->text);
 		error(&r, "the file must end with `return Config`, where Config is a table; it returned %s",
 			lua_isnil(L, 2) ? "nothing" : luaL_typename(L, 2));
 		return sl_config_read_inserted(L);
