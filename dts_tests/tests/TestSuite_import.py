@@ -14,6 +14,7 @@ import shutil
 import signal
 import struct
 import subprocess
+import tempfile
 import threading
 import time
 from typing import NamedTuple
@@ -278,7 +279,7 @@ class TestImport(TestSuite):
         """Damage in the middle ends that file, not the import.
 
         **Steps:**
-            * Overwrite the length field of packet 20 of a pcap and of a pcapng file with nonsense.
+            * Overwrite the length field of packet 20 of a pcap and of a pcapng file with nonsense, and with half a million.
             * Import the damaged file followed by a good one.
 
         **Verify:**
@@ -292,7 +293,10 @@ class TestImport(TestSuite):
         with open(pcap.write_pcapng(self.dir + "/good.pcapng", self.few), "rb") as file:
             second = bytearray(file.read())
         second[block + 4 : block + 8] = b"\xff\xff\xff\x7f"
-        for bad, offset in ((bytes(blob), record), (bytes(second), block)):
+        # Not absurd, but longer than any packet of the file: it must not become one, and swallow 600 others.
+        swallow = bytearray(pcap.pcap_bytes(self.packets))
+        swallow[record + 8 : record + 12] = struct.pack("<I", 500000)
+        for bad, offset in ((bytes(blob), record), (bytes(second), block), (bytes(swallow), record)):
             path = write(self.dir + "/bad", bad)
             verify(len(tcpdump_packets(path, self.dir + "/t.pcap")) == 20, "tcpdump reads on")
             store = self.store()
@@ -316,6 +320,16 @@ class TestImport(TestSuite):
         packets = [self.few[0], large[0], self.few[1], large[1], self.few[2]]
         pcap.write_pcap(self.dir + "/large.pcap", packets, snaplen=4 << 20)
         pcap.write_pcapng(self.dir + "/large.pcapng", packets, [Interface(snaplen=0)])
+        # The large ones of another interface are nobody's loss.
+        pcap.write_pcapng(
+            self.dir + "/two.pcapng",
+            [(int(len(item.data) > 1 << 19), item) for item in packets],
+            [Interface(snaplen=0), Interface(snaplen=0)],
+        )
+        store = self.store()
+        result = run.sluice("import", "--store", store, "--interface", "0", self.dir + "/two.pcapng")
+        verify(result.err == "" and "too large" not in result.out, result.describe())
+        oracle.verify_same_packets(stored(store).packets, self.few[:3])
         for name in ("large.pcap", "large.pcapng"):
             store = self.store()
             result = run.import_capture(store, f"{self.dir}/{name}", rc=1)
@@ -502,6 +516,36 @@ class TestImport(TestSuite):
             verify(result.err != "", f"{args}: nothing said")
             verify(not os.path.exists(store), f"{args}: a store was made")
         verify("--flush-interval" in run.sluice("import", "--help").out, "no help")
+
+    @func_test
+    def test_unprivileged(self) -> None:
+        """A user without privilege imports into a store of its own, and reads but cannot change root's.
+
+        **Steps:**
+            * As user nobody import into a directory of nobody's, then into a store that root made; ls, verify, export that one.
+
+        **Verify:**
+            * The first works. The second is refused with exit status 2, names the store, and leaves it alone.
+            * Reading root's store works.
+        """
+        with tempfile.TemporaryDirectory() as home:
+            sluice = shutil.copy(run.SLUICE, home + "/sluice")
+            few = pcap.write_pcap(home + "/few.pcap", self.few)
+            os.chmod(home, 0o755)
+            os.mkdir(home + "/own")
+            shutil.chown(home + "/own", "nobody")
+            run.import_capture(home + "/root", few)
+
+            def nobody(*args: str, rc: int = 0) -> run.Result:
+                return run.run(["runuser", "-u", "nobody", "--", sluice, *args], rc=rc)
+
+            nobody("import", "--store", home + "/own/store", few)
+            oracle.verify_same_packets(stored(home + "/own/store").packets, self.few)
+            result = nobody("import", "--store", home + "/root", few, rc=2)
+            verify(home + "/root: cannot begin a capture" in result.err and "another --store" in result.err, result.err)
+            verify(len(os.listdir(home + "/root")) == 3, str(os.listdir(home + "/root")))
+            for action in ("ls", "info", "verify", "export"):
+                verify(nobody("store", action, "--store", home + "/root").out != "", action)
 
     @func_test
     def test_standard_input(self) -> None:

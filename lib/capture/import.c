@@ -153,8 +153,8 @@ begin_capture(struct import *im)
 	ret = sl_store_writer_create(&params, &im->writer, errbuf);
 	if (ret < 0) {
 		import_fail(im, ret, "%s", errbuf[0] ? errbuf : strerror(-ret));
-		/* A name that is taken or no name at all: refused, and nothing was touched. */
-		if (ret == -EEXIST || ret == -EBUSY)
+		/* A name that is taken, no name at all, a store that is not ours: refused, and nothing was touched. */
+		if (ret == -EEXIST || ret == -EBUSY || ret == -EACCES || ret == -EPERM || ret == -EROFS)
 			im->failure = -EINVAL;
 		return im->failure;
 	}

@@ -7,6 +7,12 @@
 
 #include "import.h"
 
+static bool
+is_wanted(const struct import *im, uint32_t interface)
+{
+	return im->params->interface < 0 || interface == (uint32_t)im->params->interface;
+}
+
 /* @return 0, or -errno: the store takes no more */
 static int
 store_packet(struct import *im, const struct rd_packet *packet, uint32_t snap_len)
@@ -15,7 +21,7 @@ store_packet(struct import *im, const struct rd_packet *packet, uint32_t snap_le
 	char errbuf[SL_STORE_ERRBUF] = "";
 	int ret;
 
-	if (im->params->interface >= 0 && packet->interface != (uint32_t)im->params->interface)
+	if (!is_wanted(im, packet->interface))
 		return 0;
 	if (packet->dropped)
 		sl_store_writer_drop(im->writer, packet->dropped);
@@ -66,7 +72,7 @@ fits(struct import *im, const struct input *input)
 	const struct rd_interface *interface = reader_last_interface(&input->reader);
 	char who[80], mine[96], theirs[96];
 
-	if (im->params->interface >= 0 && reader_last_number(&input->reader) != (uint32_t)im->params->interface)
+	if (!is_wanted(im, reader_last_number(&input->reader)))
 		return true;
 	if (interface->link_type == im->survey.link_type)
 		return true;
@@ -126,6 +132,8 @@ import_input(struct import *im, struct input *input)
 			}
 		}
 		if (event == RD_TOO_LARGE) {
+			if (!is_wanted(im, reader->large_interface))
+				continue;
 			sl_store_writer_drop(im->writer, 1);
 			im->too_large++;
 		} else if (event == RD_DAMAGE) {

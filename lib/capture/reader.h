@@ -14,8 +14,9 @@
  * libpcaps (24-byte record headers). pcapng: draft-ietf-opsawg-pcapng. Either byte order.
  *
  * What a file says is kept as tcpdump keeps it, however odd: times in any order, more bytes captured than were on the
- * wire. Unlike libpcap a packet longer than the file's snapshot length is handed out whole, a fraction of more than a
- * second counts on into the seconds, and sections of a pcapng file may differ in byte order and snapshot length.
+ * wire. Unlike libpcap a packet longer than the file's snapshot length, but not than its link type allows, is handed out
+ * whole, a fraction of more than a second counts on into the seconds, and sections of a pcapng file may differ in byte
+ * order and snapshot length.
  */
 
 #include <stdbool.h>
@@ -76,6 +77,7 @@ struct reader {
 	size_t need;       /**< with RD_MORE */
 	uint64_t large_offset; /**< where the packet passed over as too large began */
 	bool large;        /**< it is not yet certain that it was one */
+	uint32_t large_interface; /**< its interface, as rd_packet.interface */
 
 	/* pcap */
 	uint32_t header_len;

@@ -72,7 +72,7 @@ test_too_large_pcap(void **state)
 	size_t at;
 
 	(void)state;
-	pcap_begin(&b, USEC, 262144, 1);
+	pcap_begin(&b, USEC, 4u << 20, 1);
 	pcap_packet(&b, USEC, TS(0), 60, 60, 1);
 	at = b.len;
 	pcap_packet(&b, USEC, TS(1), size, size, 2);
@@ -108,6 +108,22 @@ test_too_large_pcap(void **state)
 	assert_true(got.damage);
 	assert_int_equal(got.damage_at, at);
 	blob_free(&b);
+	/* Longer than the link type and the file's own header allow: it must not swallow what follows, however sound.
+	 */
+	for (uint32_t caplen = 262144; caplen <= RD_MAX_PACKET; caplen += caplen == 262144 ? 1 : 100000) {
+		b = (struct blob){0};
+		pcap_begin(&b, USEC, 65535, 1);
+		pcap_packet(&b, USEC, TS(0), 60, 60, 1);
+		at = b.len;
+		pcap_packet(&b, USEC, TS(1), caplen, caplen, 2);
+		pcap_packet(&b, USEC, TS(2), 60, 60, 3);
+		read_all(&b, &got);
+		assert_int_equal(got.damage, caplen > 262144);
+		assert_int_equal(got.count, caplen > 262144 ? 1 : 3);
+		if (got.damage)
+			assert_int_equal(got.damage_at, at);
+		blob_free(&b);
+	}
 }
 
 static void

@@ -94,8 +94,7 @@ reader_pcap_header(struct reader *reader, const uint8_t *buf, size_t avail, size
 static bool
 plausible(const struct reader *reader, uint32_t frac, uint32_t caplen)
 {
-	return caplen <= RD_MAX_CAPLEN && (caplen <= RD_MAX_PACKET || caplen <= reader->sane_max) &&
-	       (uint64_t)frac * reader->frac_ns < 1000000000u;
+	return caplen <= reader->sane_max && (uint64_t)frac * reader->frac_ns < 1000000000u;
 }
 
 enum rd_event
@@ -126,9 +125,12 @@ reader_pcap_next(struct reader *reader, uint8_t *buf, size_t avail, size_t *used
 				"captured length out of range, and no packet follows where it leads");
 		return RD_TOO_LARGE;
 	}
+	/* libpcap's rule: a damaged length must not swallow the packets behind it. */
+	if (__builtin_expect(caplen > reader->sane_max, 0))
+		return reader_damage(reader, reader->offset,
+			"captured length %u is out of range (a packet of this file has %u bytes at most)", caplen,
+			reader->sane_max);
 	if (__builtin_expect(caplen > RD_MAX_PACKET, 0)) {
-		if (caplen > RD_MAX_CAPLEN)
-			return reader_damage(reader, reader->offset, "captured length %u is out of range", caplen);
 		reader->large = true;
 		reader->large_offset = reader->offset;
 		reader->skip = caplen;

@@ -202,6 +202,7 @@ packet_block(struct reader *reader, uint32_t type, uint32_t len, uint8_t *buf, s
 	if (packet->caplen > RD_MAX_PACKET) {
 		reader->large = true;
 		reader->large_offset = reader->offset;
+		reader->large_interface = reader->interface_base + number;
 		return pass_over(reader, len, avail, used);
 	}
 	if (len > RD_MAX_BLOCK)

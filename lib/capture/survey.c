@@ -91,7 +91,7 @@ refuse_unread(struct view *view, const struct input *input)
 		refuse(view, "%s: %s; decompress it on the way in: %s%s%s | sluice import --store %s -",
 			input->source.label, reader->error, reader->decompressor, input->source.own ? " " : "",
 			input->source.own ? input->path : "", view->params->store);
-	else if (reader->error_offset)
+	else if (reader->format == RD_PCAPNG || reader->error_offset)
 		refuse(view, "%s: damaged at byte %llu: %s", input->source.label,
 			(unsigned long long)reader->error_offset, reader->error);
 	else
