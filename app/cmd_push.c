@@ -149,6 +149,17 @@ stop_lcores(struct push *push)
 	rte_eal_mp_wait_lcore();
 }
 
+/* At a terminal somebody waits for a sign of life; a log has no use for it. */
+static void
+say_following(const struct push *push)
+{
+	if (push->options.once || !isatty(STDERR_FILENO))
+		return;
+	fprintf(stderr, "sluice push: following %s; %u target%s, %s%s; Ctrl-C publishes what is open and ends\n",
+		push->options.store, push->targets, push->targets == 1 ? "" : "s",
+		push->options.log_dir ? "logs in " : "no logs", push->options.log_dir ? push->options.log_dir : "");
+}
+
 static int
 run(struct push *push)
 {
@@ -166,10 +177,12 @@ run(struct push *push)
 
 	for (unsigned int i = 0; i < push->map.count && rc == 0; i++)
 		rc = rte_eal_remote_launch(sl_lcore_run, push->lcores[i], i + 1);
-	if (rc == 0)
+	if (rc == 0) {
+		say_following(push);
 		finished = look_after(push);
-	else
+	} else {
 		fprintf(stderr, "sluice push: an lcore did not start: %s\n", strerror(-rc));
+	}
 	stop_lcores(push);
 	if (push->options.once || push->options.sink == SL_SINK_NULL)
 		push_summary_print(&summary, stdout);

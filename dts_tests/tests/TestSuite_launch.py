@@ -6,9 +6,12 @@ test case looks at the threads of a real push.
 """
 
 import os
+import pty
 import re
+import select
 import shlex
 import signal
+import time
 
 import pytest
 from api.test import verify
@@ -300,6 +303,50 @@ class TestLaunch(TestSuite):
             verify("locked memory: at most 4096 KiB" in result.out, result.describe())
             if not dry:
                 verify(re.search(r"^Max locked memory +4194304 +4194304 ", result.out, re.M), result.describe())
+
+    @func_test
+    def test_terminal(self) -> None:
+        """A push that follows, started by hand.
+
+        **Steps:**
+            * Start a following push by launch.sh with standard error on a terminal (a pty), then press Ctrl-C there.
+            * The same with standard error in a file.
+
+        **Verify:**
+            * At the terminal it says what it follows and where the logs are, and ends with status 0; in the file it says
+              nothing.
+        """
+        capture = traffic.make_traffic(self.dir + "/in.pcap", packets=100)
+        run.import_capture(self.dir + "/store", capture)
+        config = lua.write_config(self.dir + "/c.lua", [lua.target("all", self.dir + "/out/all")])
+        conf = os.path.join(self.dir, "launch.conf")
+        with open(conf, "w", encoding="utf-8") as file:
+            file.write(
+                f"SLUICE={run.SLUICE}\nCONFIG={config}\nSTORE={self.dir}/store\nSTATE_DIR={self.dir}/state\n"
+                f"LOG_DIR={self.dir}/log\nHUGEPAGES_MB=0\n"
+            )
+        child, terminal = pty.fork()
+        if child == 0:
+            os.execv(LAUNCH, [LAUNCH, "--conf", conf])
+        said = b""
+        try:
+            deadline = time.monotonic() + 30
+            while b"following" not in said and time.monotonic() < deadline:
+                if select.select([terminal], [], [], 1)[0]:
+                    said += os.read(terminal, 4096)
+            os.write(terminal, b"\x03")
+            _, status = os.waitpid(child, 0)
+        finally:
+            os.close(terminal)
+        words = f"sluice push: following {self.dir}/store; 1 target, logs in {self.dir}/log;"
+        verify(words.encode() in said, f"'{words}' not in {said!r}")
+        verify(os.waitstatus_to_exitcode(status) == 0, f"Ctrl-C: {os.waitstatus_to_exitcode(status)}")
+        os.unlink(self.dir + "/state/all.journal")
+        with run.Process([LAUNCH, "--conf", conf]) as push:
+            push.wait_until(lambda: os.path.exists(self.dir + "/state/all.journal") and push.running(), 30, "a journal")
+            push.signal(signal.SIGTERM)
+            result = push.wait(60)
+        verify(result.err == "", result.describe())
 
     @func_test
     def test_running_process(self) -> None:
