@@ -34,6 +34,7 @@ RTE_LOG_REGISTER_DEFAULT(sl_filter_logtype, INFO);
 
 struct program {
 	struct bpf_program bpf;
+	struct bpf_insn *interpreted; /* for libpcap's interpreter, which does not run bpf itself: defined_program() */
 	char *expression; /* the first that compiled to this program */
 	enum sl_filter_engine engine;
 	struct rte_bpf *jit;
@@ -65,6 +66,35 @@ sl_filter_check(const char *expression, uint32_t link_type, uint32_t snap_len, c
 	return ret;
 }
 
+/*
+ * libpcap's code for geneve, mpls and the like can read scratch memory that it has not written: after `not geneve`, for
+ * one. bpf_filter() takes what lies on the stack then, so tcpdump itself gives other packets with -w than without. Ours
+ * must not depend on who called what before: such memory is 0.
+ */
+static struct bpf_insn *
+defined_program(const struct bpf_program *bpf)
+{
+	uint32_t read = 0, n = 0;
+	struct bpf_insn *insns;
+
+	for (unsigned int i = 0; i < bpf->bf_len; i++) {
+		const struct bpf_insn *in = &bpf->bf_insns[i];
+
+		if (in->code == (BPF_LD | BPF_MEM) || in->code == (BPF_LDX | BPF_MEM))
+			read |= 1u << in->k;
+	}
+	insns = calloc(bpf->bf_len + 1 + BPF_MEMWORDS, sizeof(*insns));
+	if (insns == NULL)
+		return NULL;
+	if (read != 0)
+		insns[n++] = (struct bpf_insn)BPF_STMT(BPF_LD | BPF_IMM, 0);
+	for (uint32_t word = 0; word < BPF_MEMWORDS; word++)
+		if (read & 1u << word)
+			insns[n++] = (struct bpf_insn)BPF_STMT(BPF_ST, word);
+	memcpy(insns + n, bpf->bf_insns, bpf->bf_len * sizeof(*insns));
+	return insns;
+}
+
 static void
 prepare_jit(struct program *p)
 {
@@ -93,7 +123,7 @@ prepare_jit(struct program *p)
 }
 
 /* Choose how a program runs. */
-static void
+static int
 prepare(struct program *p)
 {
 	const struct bpf_insn *first = p->bpf.bf_insns;
@@ -107,9 +137,12 @@ prepare(struct program *p)
 	p->info.engine = p->engine;
 	p->info.reason = p->reason;
 	p->info.instructions = p->bpf.bf_len;
-	if (p->engine == SL_FILTER_LIBPCAP)
-		FILTER_LOG(NOTICE, "'%.*s%s' runs on libpcap's interpreter: %s\n", LOG_EXPRESSION, p->expression,
-			strlen(p->expression) > LOG_EXPRESSION ? "..." : "", p->reason);
+	if (p->engine != SL_FILTER_LIBPCAP)
+		return 0;
+	FILTER_LOG(NOTICE, "'%.*s%s' runs on libpcap's interpreter: %s\n", LOG_EXPRESSION, p->expression,
+		strlen(p->expression) > LOG_EXPRESSION ? "..." : "", p->reason);
+	p->interpreted = defined_program(&p->bpf);
+	return p->interpreted != NULL ? 0 : -ENOMEM;
 }
 
 int
@@ -152,9 +185,8 @@ sl_filter_set_create(const char *const *expressions, size_t count, uint32_t link
 		}
 		s->program_count++;
 		p->expression = strdup(expressions[i] != NULL ? expressions[i] : "");
-		if (p->expression == NULL)
+		if (p->expression == NULL || prepare(p) != 0)
 			goto nomem;
-		prepare(p);
 	}
 	*set = s;
 	return 0;
@@ -177,6 +209,7 @@ sl_filter_set_free(struct sl_filter_set *set)
 
 		rte_bpf_destroy(p->jit);
 		sl_compile_free(&p->bpf);
+		free(p->interpreted);
 		free(p->expression);
 	}
 	free(set->programs);
@@ -238,7 +271,7 @@ run_libpcap(const struct program *p, const struct sl_chunk *chunk, uint16_t *lis
 			rte_prefetch0(sl_chunk_record(chunk, i + PREFETCH_AHEAD));
 		memcpy(&r, at, sizeof(r));
 		list[n] = (uint16_t)i;
-		n += bpf_filter(p->bpf.bf_insns, at + sizeof(r), r.len, r.caplen) != 0;
+		n += bpf_filter(p->interpreted, at + sizeof(r), r.len, r.caplen) != 0;
 	}
 	return n;
 }

@@ -244,6 +244,64 @@ test_link_types(void **state)
 }
 
 /* What can't be translated runs all the same, and says why. */
+/* What libpcap's interpreter finds in scratch memory that a program has not written. */
+__attribute__((noinline)) static void
+poison_stack(int byte)
+{
+	volatile uint8_t garbage[16384];
+
+	for (size_t i = 0; i < sizeof(garbage); i++)
+		garbage[i] = (uint8_t)byte;
+}
+
+/* libpcap's code for these reads memory that it has not written; the verdict must not depend on what lies there. */
+void
+test_undefined_memory(void **state)
+{
+	static const char *const expressions[] = {"not pppoes", "not geneve and multicast",
+		"vlan and pppoes or not mpls 100", "not pppoes or not geneve"};
+	static const int garbage[] = {0, 0xff, 1, 0x10, 0x80};
+	static const uint8_t radiotap[64] = {0, 0, 8, 0, 0, 0, 0, 0, 8, 0, 0, 0, 1, 0, 0x5e};
+	struct sl_verdicts verdicts = {.of = calloc(1, sizeof(*verdicts.of))};
+	struct test_chunk c = new_chunk();
+
+	(void)state;
+	assert_non_null(verdicts.of);
+	for (uint32_t i = 0; i < 256; i++) {
+		uint8_t p[64];
+
+		memcpy(p, radiotap, sizeof(p));
+		p[4] = (uint8_t)i;
+		p[8] = (uint8_t)(i >> 4 | 8);
+		p[12] = (uint8_t)(i & 1);
+		assert_true(add_packet(&c, p, sizeof(p), sizeof(p)));
+	}
+	for (size_t e = 0; e < sizeof(expressions) / sizeof(expressions[0]); e++) {
+		uint16_t first[256] = {0};
+		uint32_t count = 0;
+
+		for (size_t g = 0; g < sizeof(garbage) / sizeof(garbage[0]); g++) {
+			char err[SL_FILTER_ERRBUF];
+			struct sl_filter_set *set;
+
+			assert_int_equal(sl_filter_set_create(&expressions[e], 1, 127, 262144, 1, &set, err), 0);
+			poison_stack(garbage[g]);
+			sl_filter_run(set, 0, &c.view, &verdicts);
+			if (g == 0)
+				count = verdicts.of[0].count;
+			assert_int_equal(verdicts.of[0].count, count);
+			if (g == 0 && verdicts.of[0].kind == SL_VERDICT_LIST)
+				memcpy(first, verdicts.of[0].packets, count * sizeof(first[0]));
+			else if (verdicts.of[0].kind == SL_VERDICT_LIST)
+				assert_memory_equal(first, verdicts.of[0].packets, count * sizeof(first[0]));
+			sl_filter_set_free(set);
+		}
+	}
+	free(verdicts.arena);
+	free(verdicts.of);
+	free_chunk(&c);
+}
+
 void
 test_interpreted(void **state)
 {
@@ -379,6 +437,7 @@ main(void)
 		cmocka_unit_test(test_verdicts),
 		cmocka_unit_test(test_link_types),
 		cmocka_unit_test(test_interpreted),
+		cmocka_unit_test(test_undefined_memory),
 		cmocka_unit_test(test_large_packets),
 		cmocka_unit_test(test_hint),
 	};

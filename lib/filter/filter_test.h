@@ -33,6 +33,7 @@ void test_constant_programs(void **state);
 void test_verdicts(void **state);
 void test_link_types(void **state);
 void test_interpreted(void **state);
+void test_undefined_memory(void **state);
 void test_large_packets(void **state);
 void test_hint(void **state);
 

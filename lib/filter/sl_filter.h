@@ -9,7 +9,8 @@
  * Filter expressions -> proven programs -> verdicts.
  *
  * libpcap is the language and the judge: for every packet a verdict equals pcap_offline_filter() on the program that
- * pcap_compile() makes for the capture's link type, truncated packets included.
+ * pcap_compile() makes for the capture's link type, truncated packets included. Where that program reads scratch memory that
+ * it has not written, libpcap's own answer depends on what was on the stack; there such memory is 0.
  */
 
 #include <stdbool.h>

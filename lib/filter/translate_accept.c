@@ -184,7 +184,7 @@ sl_translation_accept(struct sl_translation *t, uint32_t *live, const char **why
 		return ret;
 	}
 	if ((*live & SL_LIVE_ALL_M) != 0) {
-		*why = "reads scratch memory that was not written";
+		*why = "reads scratch memory that was not written: undefined in libpcap, 0 here";
 		return -ENOTSUP;
 	}
 	return 0;
