@@ -23,10 +23,10 @@ test_top_level(void **state)
 	check_finding("local Config = {}\n\n-- end\n\n", true, 3, "", "it returned nothing");
 	check_finding("return 5", true, 1, "", "it returned number");
 	check_finding("return {}", true, 0, "Target", "is missing");
-	check_finding("return {Target = {}}", true, 0, "Target", "is empty");
+	check_finding("return {Target = {}}", true, 1, "Target", "is empty");
 	check_finding("local C = {}\nC.Target = 5\nreturn C", true, 2, "Target", "must be a table");
-	check_finding("return {Target = {5}}", true, 0, "Target", "entry 1 must be a table");
-	check_finding("return {Target = {all = {}}}", true, 0, "Target", "not a plain list");
+	check_finding("return {Target = {5}}", true, 1, "Target", "entry 1 must be a table");
+	check_finding("return {Target = {all = {}}}", true, 1, "Target", "not a plain list");
 	check_finding("local C = {Target = {}}\nC.FolowStart = true\nreturn C", true, 2, "FolowStart",
 		"did you mean FollowStart?");
 	check_finding("local C = {Target = {}}\nC.FollowStart = 1\nreturn C", true, 2, "FollowStart",

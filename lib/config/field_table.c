@@ -2,6 +2,7 @@
  * Copyright (c) 2026 The sluice authors
  */
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,8 +116,15 @@ unknown_field(struct sl_field_reader *r, const char *name, unsigned int scope)
 					: "to the top level (Config.Target), not into a target");
 	else if (near != NULL)
 		error(r, "unknown field; did you mean %s?", near);
-	else
-		error(r, "unknown field; docs/configuration.rst lists the known ones");
+	else {
+		char known[512] = "";
+
+		for (size_t i = 0; i < n; i++) {
+			size_t used = strlen(known);
+			snprintf(known + used, sizeof(known) - used, "%s%s", used > 0 ? ", " : "", words[i]);
+		}
+		error(r, "unknown field; known are %s", known);
+	}
 }
 
 void

@@ -134,7 +134,7 @@ test_refused(void **state)
 	} cases[] = {
 		{"--split-tme 60e9", "did you mean \"--split-time\"?"},
 		{"--Split-Time 60e9", "did you mean \"--split-time\"?"},
-		{"--split-size 1G", "did you mean"},
+		{"--split-size 1G", "did you mean \"--split-byte\"?"},
 		{"\xe2\x80\x93split-time 60e9", "did you mean \"--split-time\"?"}, /* an en dash, from a web page */
 		{"-split-time 60e9", "did you mean \"--split-time\"?"},
 		{"--filename-tstr-HHMSS", "did you mean \"--filename-tstr-HHMMSS\"?"},

@@ -325,14 +325,26 @@ field_line(const struct sl_source *source, int table, const char *field, unsigne
 	return 0;
 }
 
-unsigned int
-sl_source_field_line(const struct sl_source *source, int table, const char *field)
+/* The last assignment is the one that counts. */
+static unsigned int
+last_field_line(const struct sl_source *source, int table, const char *field)
 {
-	/* The last assignment is the one that counts. */
 	unsigned int line = 0, next;
 
 	for (unsigned int n = 0; (next = field_line(source, table, field, n)) != 0; n++)
 		line = next;
+	return line;
+}
+
+unsigned int
+sl_source_field_line(const struct sl_source *source, int table, const char *field)
+{
+	unsigned int line = last_field_line(source, table, field);
+
+	/* The top level may be written as one constructor: return { Target = { ... }, FollowStart = true } */
+	for (size_t i = 0; table < 0 && line == 0 && i < source->n_tables; i++)
+		if (source->tables[i].parent < 0 && source->tables[i].insert_line == 0)
+			line = last_field_line(source, (int)i, field);
 	return line;
 }
 

@@ -56,7 +56,7 @@ void sl_source_free(struct sl_source *source);
  */
 int sl_source_find_table(struct sl_source *source, unsigned int insert_line, const char *desc);
 
-/** Line of a field in a constructor (table -1: of a plain assignment), 0 if it is not written there. */
+/** Line of a field in a constructor (table -1: of a plain assignment, else in an outermost constructor), 0: not written. */
 unsigned int sl_source_field_line(const struct sl_source *source, int table, const char *field);
 
 /** Line where a field is written a second time in the same constructor, 0 if it is not. */

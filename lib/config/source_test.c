@@ -56,6 +56,25 @@ test_scan(void **state)
 }
 
 static void
+test_top_level_constructor(void **state)
+{
+	static const char one[] = "local defaults = insert({ Target = 5 })\n"
+				  "return {\n"
+				  "  FollowStart = true,\n"
+				  "  Target = { { Desc = \"a\",\n"
+				  "    Path = \"/a\" } },\n"
+				  "}\n";
+	struct sl_source s;
+	(void)state;
+
+	assert_int_equal(sl_source_scan(one, &s), 0);
+	assert_int_equal(sl_source_field_line(&s, -1, "FollowStart"), 3);
+	assert_int_equal(sl_source_field_line(&s, -1, "Target"), 4);
+	assert_int_equal(sl_source_field_line(&s, -1, "Path"), 0);
+	sl_source_free(&s);
+}
+
+static void
 test_broken(void **state)
 {
 	static const char *const broken[] = {"", "{", "}", "}}}}", "((((", "{ a = ", "\"", "'\\", "[[", "[==[ ]=]",
@@ -79,6 +98,7 @@ source_tests(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_scan),
+		cmocka_unit_test(test_top_level_constructor),
 		cmocka_unit_test(test_broken),
 	};
 

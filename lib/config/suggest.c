@@ -7,8 +7,10 @@
 #include <ctype.h>
 #include <limits.h>
 #include <string.h>
+#include <strings.h>
 
 #define WORD_MAX 64u
+#define PREFIX_MIN 4u
 
 static unsigned int
 min3(unsigned int a, unsigned int b, unsigned int c)
@@ -68,5 +70,18 @@ sl_suggest(const char *word, const char *const *words, size_t n)
 			best = words[i];
 		}
 	}
-	return best != NULL && sl_suggest_is_near(word, best_distance) ? best : NULL;
+	size_t len = strlen(word);
+	if (best == NULL || len > WORD_MAX)
+		return NULL;
+	if (sl_suggest_is_near(word, best_distance))
+		return best;
+	/* "Filter" for FilterBPF: cut short, if one word alone begins so. */
+	best = NULL;
+	for (size_t i = 0; i < n && len >= PREFIX_MIN; i++)
+		if (strncasecmp(word, words[i], len) == 0) {
+			if (best != NULL)
+				return NULL;
+			best = words[i];
+		}
+	return best;
 }

@@ -20,7 +20,7 @@ unsigned int sl_suggest_distance(const char *a, const char *b);
 /** Is a distance small enough, for a word as long as this, to be a slip of the keyboard? */
 int sl_suggest_is_near(const char *word, unsigned int distance);
 
-/** The nearest of n words, or NULL if none is near. */
+/** The nearest of n words, else the only one that begins with word, else NULL. */
 const char *sl_suggest(const char *word, const char *const *words, size_t n);
 
 #endif

@@ -20,8 +20,12 @@ static void
 test_suggest(void **state)
 {
 	static const char *const words[] = {"Desc", "Path", "FilterBPF", "FileName"};
+	static const char *const same_start[] = {"FileName", "FileSuffix"};
+	char long_word[300];
 	(void)state;
 
+	memset(long_word, 'x', sizeof(long_word) - 1);
+	long_word[sizeof(long_word) - 1] = '\0';
 	assert_int_equal(sl_suggest_distance("", ""), 0);
 	assert_int_equal(sl_suggest_distance("abc", ""), 3);
 	assert_int_equal(sl_suggest_distance("kitten", "sitting"), 3);
@@ -32,6 +36,9 @@ test_suggest(void **state)
 	assert_string_equal(sl_suggest("Pat", words, 4), "Path");
 	assert_null(sl_suggest("Bandwidth", words, 4));
 	assert_null(sl_suggest("", words, 4));
+	assert_string_equal(sl_suggest("filter", words, 4), "FilterBPF");
+	assert_null(sl_suggest("File", same_start, 2));
+	assert_null(sl_suggest(long_word, words, 4));
 }
 
 static void
