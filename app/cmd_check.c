@@ -210,6 +210,21 @@ show_mount(const struct sl_target_config *t)
 }
 
 static void
+show_min_free(const struct sl_target_config *t)
+{
+	struct sl_mount mount;
+	char text[64];
+
+	if (t->min_free != UINT64_MAX) {
+		sl_number_format_bytes(t->min_free, text, sizeof(text));
+		printf("  min free    %s\n", text);
+	} else if (sl_mount_find(t->path, &mount) == 0 && !mount.remote) {
+		sl_number_format_bytes(SL_MIN_FREE_LOCAL, text, sizeof(text));
+		printf("  min free    %s (the default on a local file system)\n", text);
+	}
+}
+
+static void
 show_filter(const struct check *c, size_t i)
 {
 	static const char *const engines[] = {
@@ -236,7 +251,7 @@ static void
 show_target(const struct check *c, size_t i)
 {
 	const struct sl_target_config *t = sl_config_target(c->config, i);
-	char path[SL_PATH_MAX], text[64];
+	char path[SL_PATH_MAX];
 
 	printf("\ntarget \"%s\" (line %u)\n", t->desc, t->line);
 	printf("  path        %s\n", t->path);
@@ -253,10 +268,7 @@ show_target(const struct check *c, size_t i)
 			t->owner_group != NULL ? t->owner_group : "");
 	if (t->on_stop == SL_ON_STOP_RESUME)
 		printf("  on stop     keep the open file and go on with it\n");
-	if (t->min_free != UINT64_MAX) {
-		sl_number_format_bytes(t->min_free, text, sizeof(text));
-		printf("  min free    %s\n", text);
-	}
+	show_min_free(t);
 	show_mount(t);
 	for (unsigned int n = 0; n < NAMES_SHOWN; n++)
 		if (config_next_name(t, c->at, n, path) == 0)

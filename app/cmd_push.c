@@ -27,6 +27,7 @@
 #define TICK_NS 20000000 /* the main thread's look at signals, captures and ends */
 #define SERVE_TICKS 5 /* streams are served every 100 ms */
 #define SECOND_TICKS 50
+#define STOP_GRACE_S 0.4 /* for whoever captures to end its capture, if the same signal reached it */
 
 static volatile sig_atomic_t signals;
 
@@ -74,25 +75,39 @@ seconds_now(void)
 
 /* ---------------------------------------------------------------- running */
 
+/* As `sluice store ls` shows it; one that is gone has its number only. */
+static const char *
+capture_name(const struct push *push, uint64_t sequence, char name[SL_CAPTURE_NAME_MAX])
+{
+	const struct sl_stream *stream = push_streams_find(push->streams, sequence);
+
+	if (stream)
+		snprintf(name, SL_CAPTURE_NAME_MAX, "%s", stream->info->name);
+	else
+		snprintf(name, SL_CAPTURE_NAME_MAX, "number %" PRIu64, sequence);
+	return name;
+}
+
 static void
 report_events(struct push *push)
 {
+	char name[SL_CAPTURE_NAME_MAX], next[SL_CAPTURE_NAME_MAX];
 	struct sl_pipeline_event e;
 
 	while (sl_pipeline_next_event(push->pipeline, &e)) {
 		if (e.type == SL_DISPATCH_BAD)
-			fprintf(stderr,
-				"sluice push: capture %" PRIu64 ", chunk %" PRIu64 " is damaged (%s); passed over\n",
-				e.position.sequence, e.position.chunk, strerror(e.error));
+			fprintf(stderr, "sluice push: capture %s, chunk %" PRIu64 " is damaged (%s); passed over\n",
+				capture_name(push, e.position.sequence, name), e.position.chunk, strerror(e.error));
 		else if (e.type == SL_DISPATCH_GAP)
 			fprintf(stderr,
-				"sluice push: capture %" PRIu64 ", chunk %" PRIu64 " up to capture %" PRIu64
-				", chunk %" PRIu64 ": no longer in the store; passed over\n",
-				e.position.sequence, e.position.chunk, e.next.sequence, e.next.chunk);
+				"sluice push: capture %s, chunk %" PRIu64 " up to capture %s, chunk %" PRIu64
+				": no longer in the store; passed over\n",
+				capture_name(push, e.position.sequence, name), e.position.chunk,
+				capture_name(push, e.next.sequence, next), e.next.chunk);
 		else
-			fprintf(stderr,
-				"sluice push: capture %" PRIu64 " is complete; going on with capture %" PRIu64 "\n",
-				e.position.sequence, e.next.sequence);
+			fprintf(stderr, "sluice push: capture %s is complete; going on with %s\n",
+				capture_name(push, e.position.sequence, name),
+				capture_name(push, e.next.sequence, next));
 	}
 }
 
@@ -105,22 +120,35 @@ report_hints(void *ctx, const struct sl_stream *stream)
 	for (unsigned int program = 0; program < stream->programs; program++) {
 		if (!sl_filter_hint(stream->filters, program, text, sizeof(text)))
 			continue;
-		for (unsigned int t = 0; t < push->targets; t++)
-			if (stream->program[t] == program)
-				fprintf(stderr, "sluice push: target \"%s\" has matched nothing so far: %s\n",
-					sl_config_target(push->config, t)->desc, text);
+		for (unsigned int t = 0; t < push->targets; t++) {
+			/* once, not at every new capture */
+			if (stream->program[t] != program || push->hinted[t])
+				continue;
+			push->hinted[t] = true;
+			fprintf(stderr, "sluice push: target \"%s\" has matched nothing so far: %s\n",
+				sl_config_target(push->config, t)->desc, text);
+		}
 	}
+}
+
+/* A pipe into `sluice import` and this push are often stopped together: its last packets are waited for. */
+static bool
+may_stop(const struct push *push, double asked_at)
+{
+	return !push_streams_growing(push->streams) || seconds_now() - asked_at > STOP_GRACE_S;
 }
 
 /* @return true if it ended by itself or was stopped in time */
 static bool
 look_after(struct push *push)
 {
-	double give_up = 0;
+	double asked_at = 0, give_up = 0;
 
 	for (unsigned int n = 1; !sl_writers_done(push->writers); n++) {
 		push_tick();
-		if (push_stopping() && give_up == 0) {
+		if (push_stopping() && asked_at == 0)
+			asked_at = seconds_now();
+		if (asked_at != 0 && give_up == 0 && may_stop(push, asked_at)) {
 			sl_pipeline_stop(push->pipeline);
 			give_up = seconds_now() + (double)push->options.stop_timeout / 1e9;
 		}
@@ -198,6 +226,7 @@ free_push(struct push *push)
 	for (unsigned int i = 0; i < push->map.count; i++)
 		free(push->lcores[i]);
 	free(push->consumers);
+	free(push->hinted);
 	sl_config_free(push->config);
 }
 
@@ -211,6 +240,8 @@ cmd_push(int argc, char **argv)
 		return status;
 	catch_signals();
 	status = push_load_config(&push);
+	if (status < 0)
+		status = push_raise_limits(&push);
 	if (status < 0)
 		status = push_choose_cpus(&push);
 	if (status >= 0)

@@ -3,8 +3,10 @@
  */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app.h"
 
@@ -47,9 +49,21 @@ run(const struct command *command, int argc, char **argv)
 	return status;
 }
 
+/* A descriptor that the caller has closed would be the next file's, and messages would go into that file. */
+static int
+hold_standard_descriptors(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY) < 0)
+			return -errno;
+	return 0;
+}
+
 int
 main(int argc, char **argv)
 {
+	if (hold_standard_descriptors() != 0)
+		return SL_EXIT_FAILED;
 	if (argc < 2) {
 		usage(stderr);
 		return SL_EXIT_REFUSED;

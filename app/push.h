@@ -36,6 +36,7 @@ struct push {
 	struct sl_lcore *reader_lcore, *filter_lcores[PUSH_MAP_MAX], *writer_lcores[PUSH_MAP_MAX];
 	struct sl_pipeline *pipeline;
 	struct sl_writers *writers;
+	bool *hinted; /**< one a target: it was told why its filter may match nothing */
 	bool hugepages;
 };
 
@@ -50,6 +51,8 @@ void push_tick(void);
 
 /** Load the configuration and find all that is wrong with it. @return -1: go on; else the exit status, after a message */
 int push_load_config(struct push *push);
+/** Have descriptors enough for all targets. @return -1: go on; else the exit status, after a message */
+int push_raise_limits(struct push *push);
 /** Map and CPUs from options or affinity. @return -1: go on; else the exit status, after a message */
 int push_choose_cpus(struct push *push);
 /**

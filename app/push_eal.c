@@ -119,15 +119,13 @@ int
 push_eal_init(struct push_eal *eal, char **argv)
 {
 	size_t memory = eal->memory + EAL_OVERHEAD, free_bytes = free_hugepage_bytes();
-	char lcores[8192], megabytes[32], prefix[64], *copy = NULL;
+	char lcores[8192], megabytes[32], *copy = NULL;
 	char *words[MAX_WORDS];
 	int n = 0, rc;
 
 	eal->hugepages = !eal->no_huge && free_bytes >= memory;
 	format_lcores(eal, lcores, sizeof(lcores));
 	snprintf(megabytes, sizeof(megabytes), "%zu", (memory + MIB - 1) / MIB);
-	/* A prefix of its own lets several pushes and other DPDK programs run side by side. */
-	snprintf(prefix, sizeof(prefix), "sluice-%d", (int)getpid());
 	words[n++] = (char *)"sluice";
 	words[n++] = (char *)"--lcores";
 	words[n++] = lcores;
@@ -136,13 +134,18 @@ push_eal_init(struct push_eal *eal, char **argv)
 	words[n++] = (char *)"-m";
 	words[n++] = megabytes;
 	words[n++] = (char *)"--file-prefix";
-	words[n++] = prefix;
+	words[n++] = (char *)"sluice";
 	words[n++] = (char *)"--no-pci";
 	words[n++] = (char *)"--no-telemetry";
 	words[n++] = (char *)"--log-level";
 	words[n++] = (char *)"lib.eal:error";
-	/* --in-memory leaves no files behind, however the process ends; EAL refuses it together with --no-huge. */
+	/*
+	 * Nothing is shared through files, so several pushes and other DPDK programs run side by side, and none is left
+	 * behind, however the process ends. --in-memory implies it, but EAL refuses that together with --no-huge.
+	 */
 	words[n++] = eal->hugepages ? (char *)"--in-memory" : (char *)"--no-huge";
+	if (!eal->hugepages)
+		words[n++] = (char *)"--no-shconf";
 	n = add_extra(eal, words, n, &copy);
 	if (n < 0) {
 		free(copy);

@@ -10,11 +10,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "app.h"
 #include "config_checks.h"
 #include "push.h"
+
+#define OTHER_DESCRIPTORS 256 /* the store's segments, rings, EAL */
 
 /* Printed again only if there is more to say. */
 static void
@@ -58,6 +61,28 @@ push_load_config(struct push *push)
 		sl_capture_close(capture);
 	}
 	print_findings(push);
+	return SL_EXIT_REFUSED;
+}
+
+/*
+ * A target that may open no more files could not even publish those that it has, and they keep their descriptors until
+ * then: so there must be enough from the start.
+ */
+int
+push_raise_limits(struct push *push)
+{
+	rlim_t need = OTHER_DESCRIPTORS + (rlim_t)push->targets * SL_WRITER_DESCRIPTORS;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= need)
+		return -1;
+	limit.rlim_cur = need < limit.rlim_max ? need : limit.rlim_max;
+	if (limit.rlim_cur == need && setrlimit(RLIMIT_NOFILE, &limit) == 0)
+		return -1;
+	fprintf(stderr,
+		"sluice push: %u targets may need %llu open files, and the limit is %llu; raise it (ulimit -Hn, or "
+		"LimitNOFILE= of the service)\n",
+		push->targets, (unsigned long long)need, (unsigned long long)limit.rlim_max);
 	return SL_EXIT_REFUSED;
 }
 
@@ -132,7 +157,8 @@ push_open_first_capture(struct push *push)
 			rc = -errno;
 		}
 		if (rc != -ENOENT || push->options.once || push->options.capture) {
-			fprintf(stderr, "sluice push: %s\n", errbuf);
+			fprintf(stderr, "sluice push: %s%s\n", errbuf,
+				rc == -ENOENT && !push->options.capture ? "; `sluice import` makes one" : "");
 			return SL_EXIT_REFUSED;
 		}
 		print_findings(push);

@@ -154,6 +154,14 @@ push_streams_get(void *streams, uint64_t sequence)
 	return NULL;
 }
 
+const struct sl_stream *
+push_streams_find(struct push_streams *s, uint64_t sequence)
+{
+	struct node *node = find(s, sequence);
+
+	return node && node->stream.info->sequence == sequence ? &node->stream : NULL;
+}
+
 static void
 say_once(struct push_streams *s, const char *line)
 {
@@ -200,6 +208,15 @@ push_streams_serve(struct push_streams *s)
 	for (struct node *node = atomic_load(&s->first); node; node = atomic_load(&node->next))
 		if (sl_capture_state(node->stream.capture) == SL_CAPTURE_OPEN)
 			sl_capture_recheck(node->stream.capture);
+}
+
+bool
+push_streams_growing(struct push_streams *s)
+{
+	for (struct node *node = atomic_load(&s->first); node; node = atomic_load(&node->next))
+		if (sl_capture_state(node->stream.capture) == SL_CAPTURE_OPEN)
+			return true;
+	return false;
 }
 
 void

@@ -37,8 +37,14 @@ const struct sl_stream *push_streams_add(struct push_streams *streams, struct sl
 /** For sl_pipeline_params.stream: any thread, never blocks. */
 const struct sl_stream *push_streams_get(void *streams, uint64_t sequence);
 
+/** The stream of just this capture, NULL if it was never opened. Any thread, never blocks. */
+const struct sl_stream *push_streams_find(struct push_streams *streams, uint64_t sequence);
+
 /** Do what the reader has asked for, and look whether open captures still have a writer. Main thread, every 100 ms. */
 void push_streams_serve(struct push_streams *streams);
+
+/** Is a writer still appending to one of the captures? Main thread, never blocks. */
+bool push_streams_growing(struct push_streams *streams);
 
 /** Call fn for each stream opened so far. Main thread. */
 void push_streams_each(struct push_streams *streams, void (*fn)(void *ctx, const struct sl_stream *stream), void *ctx);

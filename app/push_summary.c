@@ -2,12 +2,13 @@
  * Copyright (c) 2026 The sluice authors
  */
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "push_summary.h"
+#include "sl_store.h"
 
 static void
 print_lcores(const struct push_summary *s, FILE *out)
@@ -83,6 +84,14 @@ push_summary_print(const struct push_summary *s, FILE *out)
 	free(stats);
 }
 
+static const char *
+failure_text(int error)
+{
+	if (error == 0)
+		return "not finished in time";
+	return error == ENODEV ? "not mounted" : strerror(error);
+}
+
 unsigned int
 push_summary_failures(const struct push_summary *s, FILE *err)
 {
@@ -99,13 +108,17 @@ push_summary_failures(const struct push_summary *s, FILE *err)
 			continue;
 		failures++;
 		fprintf(err, "sluice push: target \"%s\": %s: %s; not published from ",
-			sl_config_target(s->config, t)->desc, stats->error_path,
-			stats->error ? strerror(stats->error) : "not finished in time");
-		if (stats->first_unpublished_ts)
-			fprintf(err, "packet time %" PRIu64 ".%09" PRIu64 " on",
-				stats->first_unpublished_ts / 1000000000, stats->first_unpublished_ts % 1000000000);
-		else
+			sl_config_target(s->config, t)->desc, stats->error_path, failure_text(stats->error));
+		if (stats->first_unpublished_ts) {
+			char when[SL_TIME_SIZE];
+
+			sl_time_format(stats->first_unpublished_ts, when);
+			fprintf(err, "packet time %" PRIu64 ".%09" PRIu64 " (%s) on",
+				stats->first_unpublished_ts / 1000000000, stats->first_unpublished_ts % 1000000000,
+				when);
+		} else {
 			fprintf(err, "its start on");
+		}
 		fprintf(err, "; mend that and run the same command again%s\n",
 			s->journal ? " with the same --state-dir"
 				   : ", which pushes all packets again: without --state-dir nothing remembers them");

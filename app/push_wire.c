@@ -66,6 +66,9 @@ push_make_lcores(struct push *push)
 	if (!push->consumers)
 		return -ENOMEM;
 	memset(push->consumers, 0, push->targets * sizeof(*push->consumers));
+	push->hinted = calloc(push->targets, sizeof(*push->hinted));
+	if (!push->hinted)
+		return -ENOMEM;
 	name_lcores(push);
 	return 0;
 }

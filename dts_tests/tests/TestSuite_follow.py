@@ -118,6 +118,51 @@ class TestFollow(TestSuite):
         expected = sorted([f"{stem}.pcap"] + [f"{stem}_{i}.pcap" for i in range(1, len(names))])
         verify(names == expected and len(names) > 3, f"the day's files are {names}")
 
+    @func_test
+    def test_stopped_together(self) -> None:
+        """One signal for the whole pipe, as Ctrl-C gives it.
+
+        **Steps:**
+            * `cat | sluice import -` in one process group with a push that follows; packets that were sent but not yet
+              committed; SIGTERM to the group. Five times.
+
+        **Verify:**
+            * Both end with status 0, and the push has published all packets, without a second run.
+            * A push whose capture goes on ends within a second.
+        """
+        for turn in range(5):
+            out, store = f"{self.dir}/out{turn}", f"{self.dir}/store{turn}"
+            os.mkdir(store)
+            target = lua.target("day", f"{out}/x", Split="--split-time 86400e9", MinFree=0)
+            config = lua.write_config(f"{self.dir}/c.lua", [target], {"FollowStart": True})
+            feeder = run.Process([SLUICE, "import", "--store", store, "-"], stdin=subprocess.PIPE)
+            with feeder, run.push_start(config, store, *self._args()) as push:
+                half = len(self.blob) // 2
+                feeder.popen.stdin.write(self.blob[:half])
+                feeder.popen.stdin.flush()
+                push.wait_until(lambda: run.list_files(out, ".pending"), what="an open file")
+                feeder.popen.stdin.write(self.blob[half:])
+                feeder.popen.stdin.flush()
+                feeder.signal(15)
+                push.signal(15)
+                feeder.popen.stdin.close()
+                feeder.wait(10)
+                push.wait(10)
+            [name] = run.list_files(out)
+            oracle.verify_same_packets(pcap.read_packets(f"{out}/{name}"), self.packets, f"turn {turn}")
+        out, store = f"{self.dir}/out", f"{self.dir}/store"
+        os.mkdir(store)
+        target = lua.target("day", f"{out}/x", Split="--split-time 86400e9", MinFree=0)
+        config = lua.write_config(f"{self.dir}/c.lua", [target], {"FollowStart": True})
+        feeder = self.enter(run.Process([SLUICE, "import", "--store", store, "-"], stdin=subprocess.PIPE))
+        feeder.popen.stdin.write(self.blob)
+        feeder.popen.stdin.flush()
+        with run.push_start(config, store, *self._args()) as push:
+            push.wait_until(lambda: run.list_files(out), what="a file")
+            start = time.monotonic()
+            push.stop(10)
+            verify(time.monotonic() - start < 1, f"the stop took {time.monotonic() - start:.2f} s")
+
     # ------------------------------------------------------------ journals
 
     def _killed(self, name: str) -> tuple[str, str, str]:

@@ -6,6 +6,7 @@ The oracle for packets is tcpdump; the oracle for reads is the block device's ow
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,9 @@ import pytest
 from api.test import verify
 from framework import fs, lua, oracle, pcap, run, traffic
 from framework.test_suite import TestSuite, func_test
+
+# Where EAL keeps its files, as its documentation says.
+RUNTIME_DIR = "/var/run/dpdk" if os.getuid() == 0 else os.environ.get("XDG_RUNTIME_DIR", "/tmp") + "/dpdk"
 
 # Different programs; the targets go through them in turn.
 FILTERS = [
@@ -354,10 +358,11 @@ class TestPushScale(TestSuite):
         """A push leaves no hugepage files or runtime directories behind, even if it is killed.
 
         **Steps:**
-            * With hugepages where there are any: push --once, and kill a following push by SIGKILL.
+            * With hugepages where there are any, and without: push --once, and kill a following push by SIGKILL.
 
         **Verify:**
             * As many hugepages are free as before, and no file of sluice is in /dev/hugepages.
+            * Nothing is added to EAL's runtime directory.
         """
         self.reserve_hugepages(200)
 
@@ -369,17 +374,23 @@ class TestPushScale(TestSuite):
         config = lua.write_config(
             self.dir + "/c.lua", [lua.target("all", self.dir + "/out/all")], {"FollowStart": True}
         )
-        before = free()
-        run.push_once(config, self.store, no_huge=False)
-        state = ["--state-dir", self.dir + "/state", "--log-dir", self.dir + "/log"]
-        with run.push_start(config, self.store, *state, no_huge=False) as push:
-            push.wait_until(lambda: len(published(self.dir + "/out")) > 8, 30, "published files")
-            push.signal(signal.SIGKILL)
-            push.wait(10, rc=None)
+        before, runtime = free(), run.list_files(RUNTIME_DIR)
+        for no_huge in (False, True):
+            run.push_once(config, self.store, no_huge=no_huge)
+            out = f"{self.dir}/out"
+            shutil.rmtree(out)
+            os.makedirs(out)
+            state = ["--state-dir", f"{self.dir}/state{no_huge}", "--log-dir", self.dir + "/log"]
+            with run.push_start(config, self.store, *state, no_huge=no_huge) as push:
+                push.wait_until(lambda: len(published(self.dir + "/out")) > 3, 30, "published files")
+                push.signal(signal.SIGKILL)
+                push.wait(10, rc=None)
         time.sleep(0.2)
         verify(free() == before, f"{before} hugepages were free before, {free()} are now")
         left = [n for n in (os.listdir("/dev/hugepages") if os.path.isdir("/dev/hugepages") else []) if "sl" in n]
         verify(not left, f"left in /dev/hugepages: {left}")
+        left = sorted(set(run.list_files(RUNTIME_DIR)) - set(runtime))
+        verify(not left, f"left in {RUNTIME_DIR}: {left}")
 
 
 SENDER = """

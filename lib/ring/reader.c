@@ -162,8 +162,10 @@ plan_word(struct sl_pipeline *p, enum sl_dispatch_type type, struct sl_cursor *c
 
 	if (next) {
 		d->next = (struct sl_position){.sequence = next->sequence, .chunk = next->chunk};
+		/* the head has told of a roll that a catch-up cursor comes to later */
+		if (type == SL_DISPATCH_GAP || cursor == &p->head)
+			sl_pipeline_post(p, d, type == SL_DISPATCH_GAP ? ENOENT : 0);
 		*cursor = *next;
-		sl_pipeline_post(p, d, type == SL_DISPATCH_GAP ? ENOENT : 0);
 	}
 	p->planned++;
 	return PLAN_DONE;

@@ -26,6 +26,8 @@ extern "C" {
 
 #define SL_WRITER_ERRBUF 1024u /**< bytes that hold any error line of this library */
 #define SL_PATH_MAX 4096u
+#define SL_MIN_FREE_LOCAL (UINT64_C(1) << 30) /**< MinFree's default on local file systems; 0 on remote ones */
+#define SL_WRITER_DESCRIPTORS 12u /**< open files that a target has at the most */
 
 /* ---------------------------------------------------------------- names (any thread, no EAL) */
 

@@ -26,7 +26,6 @@
 RTE_LOG_REGISTER_DEFAULT(sl_writer_logtype, INFO)
 
 #define HOUSEKEEPING_NS UINT64_C(10000000)
-#define MIN_FREE_LOCAL (UINT64_C(1) << 30)
 #define STOP_TIMEOUT_DEFAULT (UINT64_C(5) * 1000000000u)
 
 static uint64_t
@@ -84,7 +83,7 @@ find_mount(struct sl_target *t, char *errbuf)
 		return rc;
 	}
 	t->remote = mount.remote;
-	t->min_free = cfg->min_free != UINT64_MAX ? cfg->min_free : mount.remote ? 0 : MIN_FREE_LOCAL;
+	t->min_free = cfg->min_free != UINT64_MAX ? cfg->min_free : mount.remote ? 0 : SL_MIN_FREE_LOCAL;
 	t->endpoint = find_endpoint(t->writers, t->mount[0] ? t->mount : mount.point);
 	return 0;
 }
