@@ -122,6 +122,26 @@ refuse_other_members(lua_State *L, const char *library)
 	lua_setmetatable(L, -2);
 }
 
+/* Call Lua's own function, upvalue 1, with all that is on the stack. Its errors say "to '?'", because it is in no table
+ * any more that Lua could find its name in; upvalue 2 is the name.
+ */
+static void
+call_original(lua_State *L, int results)
+{
+	lua_pushvalue(L, lua_upvalueindex(1));
+	lua_insert(L, 1);
+	if (lua_pcall(L, lua_gettop(L) - 1, results, 0) == LUA_OK)
+		return;
+	const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+	const char *nameless = strstr(text, " to '?'");
+	if (nameless != NULL) {
+		lua_pushlstring(L, text, (size_t)(nameless - text));
+		lua_pushfstring(L, " to '%s'%s", lua_tostring(L, lua_upvalueindex(2)), nameless + strlen(" to '?'"));
+		lua_concat(L, 2);
+	}
+	lua_error(L);
+}
+
 /* ---------------------------------------------------------------- table */
 
 /* Metamethods could make a table of any length out of nothing, and C code would walk it. */
@@ -172,9 +192,7 @@ lib_guarded(lua_State *L)
 	check_plain(L, 1);
 	/* remove() moves, concat() copies, sort() compares all elements, some of them several times. */
 	sl_lua_sandbox_charge(L, 4 * lua_rawlen(L, 1));
-	lua_pushvalue(L, lua_upvalueindex(1));
-	lua_insert(L, 1);
-	lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+	call_original(L, LUA_MULTRET);
 	return lua_gettop(L);
 }
 
@@ -233,18 +251,17 @@ static int
 lib_date(lua_State *L)
 {
 	struct sl_lua_sandbox *s = sl_lua_sandbox_of(L);
-	const char *format = luaL_optstring(L, 1, "%c");
+	char format[sizeof(s->dates[0].format)];
 
+	/* A copy: the call takes the argument from the stack. */
+	snprintf(format, sizeof(format), "%s", luaL_optstring(L, 1, "%c"));
 	lua_settop(L, 2);
 	if (lua_isnil(L, 2)) {
 		s->asked_time = true;
 		lua_pushinteger(L, (lua_Integer)s->now);
 		lua_replace(L, 2);
 	}
-	lua_pushvalue(L, lua_upvalueindex(1));
-	lua_pushstring(L, format);
-	lua_pushvalue(L, 2);
-	lua_call(L, 2, 1);
+	call_original(L, 1);
 	if (lua_type(L, -1) == LUA_TSTRING)
 		remember_date(s, format, lua_tostring(L, -1));
 	return 1;
@@ -260,20 +277,20 @@ lib_time(lua_State *L)
 		lua_pushinteger(L, (lua_Integer)s->now);
 		return 1;
 	}
-	lua_pushvalue(L, lua_upvalueindex(1));
-	lua_pushvalue(L, 1);
-	lua_call(L, 1, 1);
+	lua_settop(L, 1);
+	call_original(L, 1);
 	return 1;
 }
 
 /* ---------------------------------------------------------------- all */
 
-/* library[name] = wrapper with Lua's own function as its upvalue; the library is on top. */
+/* library[name] = wrapper with Lua's own function and its name as upvalues; the library is on top. */
 static void
 wrap(lua_State *L, const char *name, lua_CFunction wrapper)
 {
 	lua_getfield(L, -1, name);
-	lua_pushcclosure(L, wrapper, 1);
+	lua_pushstring(L, name);
+	lua_pushcclosure(L, wrapper, 2);
 	lua_setfield(L, -2, name);
 }
 

@@ -179,6 +179,10 @@ test_messages(void **state)
 	check_refused("\nerror('', 0)", 2, "without a message");
 	check_refused("error(setmetatable({}, {__tostring = function() while true do end end}))", 1, "not a string");
 	check_refused("local t\n\nt.x = 1", 3, "attempt to index a nil value");
+	check_refused("\nreturn os.date('%Q')", 2, "bad argument #1 to 'date' (invalid conversion specifier '%Q')");
+	check_refused("return os.time({})", 1, "field 'year' missing in date table");
+	check_refused("return table.concat({{}})", 1, "invalid value (at index 1) in table for 'concat'");
+	check_refused("table.sort({1, 2}, function() error('mine') end)", 1, "mine");
 	check_refused("error('two\\nlines')", 1, "two lines");
 	check_refused("x = 1\nx = \xe2\x80\x9ctcp\xe2\x80\x9d", 2, "curly quote");
 	check_refused("x\xc2\xa0= 1", 1, "no-break space");
