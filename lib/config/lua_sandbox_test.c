@@ -181,7 +181,7 @@ test_messages(void **state)
 	check_refused("local t\n\nt.x = 1", 3, "attempt to index a nil value");
 	check_refused("\nreturn os.date('%Q')", 2, "bad argument #1 to 'date' (invalid conversion specifier '%Q')");
 	check_refused("return os.time({})", 1, "field 'year' missing in date table");
-	check_refused("return table.concat({{}})", 1, "invalid value (at index 1) in table for 'concat'");
+	check_refused("return table.concat({{}})", 1, "at index 1 in table for 'concat'");
 	check_refused("table.sort({1, 2}, function() error('mine') end)", 1, "mine");
 	check_refused("error('two\\nlines')", 1, "two lines");
 	check_refused("x = 1\nx = \xe2\x80\x9ctcp\xe2\x80\x9d", 2, "curly quote");
