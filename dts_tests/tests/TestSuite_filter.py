@@ -7,8 +7,10 @@ A verdict that differs from libpcap's is the worst bug a push can have, and nobo
 import os
 import random
 import re
+import shutil
 import struct
 
+import scapy.all as scapy
 from api.test import verify
 from framework import lua, oracle, run, traffic
 from framework.pcap import (
@@ -20,6 +22,8 @@ from framework.pcap import (
     write_pcap,
 )
 from framework.test_suite import TestSuite, func_test
+from scapy.contrib.mpls import MPLS
+from scapy.layers.vxlan import VXLAN
 
 LINKTYPE_ETHERNET = 1
 LINKTYPE_PPP = 9
@@ -353,3 +357,48 @@ class TestFilter(TestSuite):
         tagged = [name for name in run.list_files(f"{self.dir}/out") if name.startswith("tagged")]
         got = read_packets(*(f"{self.dir}/out/{name}" for name in tagged))
         verify(len(got) == len(packets), f"{len(got)} packets of {len(packets)}")
+
+    @func_test
+    def test_hints_match(self) -> None:
+        """What a hint suggests matches the packets that it speaks of.
+
+        **Steps:**
+            * For frames of scapy with two VLAN tags, MPLS, PPPoE, GRE, IP in IP, VXLAN, Geneve, GTP-U, and VXLAN behind a tag:
+              push 110,000 of each to a target with a filter that looks for the inner TCP port.
+            * Give tcpdump the expression that the hint names.
+
+        **Verify:**
+            * There is one hint for each, and tcpdump finds all the packets with it.
+        """
+        tcp = scapy.IP(src="10.1.0.1", dst="10.1.0.2") / scapy.TCP(sport=1000, dport=8081) / b"payload"
+        ether = scapy.Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
+        ip = scapy.IP(src="10.0.0.1", dst="10.0.0.2")
+        # The outer headers by hand where scapy would need its contributions.
+        geneve = bytes.fromhex("0000655800000100") + bytes(ether / tcp)
+        gtp = bytes.fromhex("30ff") + len(bytes(tcp)).to_bytes(2, "big") + bytes.fromhex("00000001") + bytes(tcp)
+        frames = {
+            "QinQ": ether / scapy.Dot1AD(vlan=5) / scapy.Dot1Q(vlan=6) / tcp,
+            "MPLS": ether / MPLS(label=16, s=1, ttl=64) / tcp,
+            "PPPoE": ether / scapy.PPPoE(sessionid=1) / bytes.fromhex("0021") / tcp,
+            "GRE": ether / ip / scapy.GRE() / tcp,
+            "IP in IP": ether / ip / tcp,
+            "VXLAN": ether / ip / scapy.UDP(dport=4789) / VXLAN(vni=1) / ether / tcp,
+            "Geneve": ether / ip / scapy.UDP(dport=6081) / geneve,
+            "GTP-U": ether / ip / scapy.UDP(dport=2152) / gtp,
+            "VXLAN behind a tag": ether / scapy.Dot1Q(vlan=5) / ip / scapy.UDP(dport=4789) / VXLAN() / ether / tcp,
+        }
+        for number, (name, frame) in enumerate(frames.items()):
+            data = bytes(frame)
+            packets = [Packet(START + i * 1000, data, len(data)) for i in range(110_000)]
+            capture = write_pcap(os.path.join(self.dir, f"{number}.pcap"), packets)
+            store = os.path.join(self.dir, f"store{number}")
+            run.import_capture(store, capture)
+            target = lua.target("plain", f"{self.dir}/out{number}/x", "tcp dst port 8081")
+            result = run.push_once(lua.write_config(os.path.join(self.dir, "c.lua"), [target]), store)
+            found = re.findall(r"100 % .*(?:try '(.*)'|; '(.*)' matches)", result.err)
+            verify(len(found) == 1, f"{name}: {len(found)} hints\n{result.describe()}")
+            expression = "".join(found[0])
+            got = oracle.tcpdump_filter(capture, expression, os.path.join(self.dir, "hinted.pcap")).packets
+            verify(len(got) == len(packets), f"{name}: '{expression}' finds {len(got)} of {len(packets)} packets")
+            os.unlink(capture)
+            shutil.rmtree(store)

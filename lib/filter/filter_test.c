@@ -382,6 +382,7 @@ test_hint(void **state)
 {
 	const char *const e[] = {"tcp port 80", "vlan 9", "arp or udp", ""};
 	uint8_t vlan[60] = {[12] = 0x81, [15] = 7, [16] = 8, [18] = 0x45, [27] = 6};
+	uint8_t qinq[60] = {[12] = 0x88, [13] = 0xa8, [15] = 7, [16] = 0x81, [19] = 8, [20] = 8, [22] = 0x45, [31] = 6};
 	uint8_t mpls[60] = {[12] = 0x88, [13] = 0x47};
 	uint8_t vxlan[80] = {[12] = 8, [14] = 0x45, [23] = 17, [36] = 4789 >> 8, [37] = 4789 & 0xff};
 	uint8_t plain[60] = {[12] = 8, [14] = 0x45, [23] = 1};
@@ -411,8 +412,36 @@ test_hint(void **state)
 	r = start(e, 4, 1);
 	assert_int_equal(hint_after(&r, plain, 60, 0, text), 0);
 	stop(&r);
-	assert_int_equal(sl_encap_of(vxlan, 37), SL_ENCAP_NONE);
-	assert_int_equal(sl_encap_of(vlan, 13), SL_ENCAP_NONE);
+
+	r = start(e, 4, 1);
+	assert_true(hint_after(&r, qinq, 60, 1, text) != 0); /* asks for one tag of two */
+	assert_string_equal(text, "100 % VLAN-tagged twice; try 'vlan and (vlan 9)'");
+	assert_true(hint_after(&r, qinq, 60, 0, text) != 0);
+	assert_string_equal(text, "100 % VLAN-tagged twice; try 'vlan and vlan and (tcp port 80)'");
+	stop(&r);
+}
+
+void
+test_encap(void **state)
+{
+	const uint8_t inner[60] = {[0] = 0x45, [9] = 17, [22] = 6081 >> 8, [23] = 6081 & 0xff};
+	uint8_t frame[80] = {[12] = 8};
+	struct sl_encap encap;
+
+	(void)state;
+	memcpy(frame + 14, inner, sizeof(inner));
+	assert_int_equal(sl_encap_of(frame, 80).tunnel, SL_TUNNEL_GENEVE);
+	assert_int_equal(sl_encap_of(frame, 37).tunnel, SL_TUNNEL_NONE); /* the port is cut */
+	frame[21] = 1;
+	assert_int_equal(sl_encap_of(frame, 80).tunnel, SL_TUNNEL_NONE); /* a later fragment has no port */
+	memcpy(frame + 12, (uint8_t[]){0x88, 0xa8, 0, 5, 0x81, 0, 0, 6, 0x91, 0, 0, 7, 8, 0}, 14);
+	memcpy(frame + 26, inner, 50);
+	encap = sl_encap_of(frame, 80);
+	assert_int_equal(encap.tags, 2);
+	assert_int_equal(encap.tunnel, SL_TUNNEL_GENEVE);
+	assert_int_equal(sl_encap_of(frame, 15).tags, 1); /* the next ethertype is cut */
+	assert_int_equal(sl_encap_of(frame, 13).tags, 0);
+	assert_int_equal(sl_encap_of(frame, 0).tags, 0);
 }
 
 int
@@ -440,6 +469,7 @@ main(void)
 		cmocka_unit_test(test_undefined_memory),
 		cmocka_unit_test(test_large_packets),
 		cmocka_unit_test(test_hint),
+		cmocka_unit_test(test_encap),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,5 +36,6 @@ void test_interpreted(void **state);
 void test_undefined_memory(void **state);
 void test_large_packets(void **state);
 void test_hint(void **state);
+void test_encap(void **state);
 
 #endif

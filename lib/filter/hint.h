@@ -13,24 +13,33 @@
 
 #include "sl_ring.h"
 
-enum sl_encap {
-	SL_ENCAP_NONE,
-	SL_ENCAP_VLAN,
-	SL_ENCAP_MPLS,
-	SL_ENCAP_GRE,
-	SL_ENCAP_VXLAN,
-	SL_ENCAP_GTP,
-	SL_ENCAPS,
+enum sl_tunnel {
+	SL_TUNNEL_NONE,
+	SL_TUNNEL_MPLS,
+	SL_TUNNEL_PPPOE,
+	SL_TUNNEL_GRE,
+	SL_TUNNEL_IP,
+	SL_TUNNEL_VXLAN,
+	SL_TUNNEL_GENEVE,
+	SL_TUNNEL_GTP,
+	SL_TUNNELS,
 };
+
+/** What is around a packet's own protocols. */
+struct sl_encap {
+	unsigned int tags; /**< VLAN tags: 0, 1, or 2 for more too */
+	enum sl_tunnel tunnel; /**< behind the tags; the outermost one */
+};
+#define SL_ENCAP_TAGS 3u /**< values of sl_encap.tags */
 
 /** One filter lcore's counts; it alone writes them. */
 struct sl_encap_counts {
 	_Alignas(SL_CACHE_LINE) _Atomic uint64_t packets; /**< seen */
-	_Atomic uint64_t sampled[SL_ENCAPS];             /**< of some of these, the outermost encapsulation */
+	_Atomic uint64_t sampled[SL_ENCAP_TAGS][SL_TUNNELS]; /**< some of these, by tags and tunnel */
 };
 
-/** The outermost encapsulation of an Ethernet frame. */
-enum sl_encap sl_encap_of(const uint8_t *data, uint32_t caplen);
+/** The encapsulation of an Ethernet frame. */
+struct sl_encap sl_encap_of(const uint8_t *data, uint32_t caplen);
 
 /** Look at some packets of a chunk. The counts' own lcore. */
 void sl_encap_sample(struct sl_encap_counts *counts, const struct sl_chunk *chunk);
