@@ -6,6 +6,7 @@ The examples of docs/configuration.rst are run here, so that the page can't say 
 
 import os
 import re
+import shutil
 import struct
 import time
 
@@ -46,6 +47,9 @@ REFERENCE = (
     "\n"
     "return Config\n"
 )
+
+# Ethernet, IPv4, TCP, padded to 60 bytes.
+TCP_PACKET = (bytes(12) + bytes.fromhex("0800" "4500002800000000400600000102030405060708" "00140050") + bytes(4)).ljust(60, b"\0")
 
 AT = "2021-12-01T23:50:59.123456789Z"  # 1638402659.123456789
 
@@ -195,6 +199,43 @@ class TestConfig(TestSuite):
                 fine = got == expected and result.rc == 0
             if not fine:
                 wrong.append(f"configuration.rst:{line}: expected {expected}\n{result.describe()}")
+        verify(not wrong, "\n".join(wrong))
+
+    @func_test
+    def test_documented_names(self) -> None:
+        """Push makes the files that docs/configuration.rst names.
+
+        **Steps:**
+            * A store with a packet at the page's time, and later ones in the windows that its examples name.
+            * Push each example that shows names, with /mnt/remote0 replaced by a directory of the test's.
+
+        **Verify:**
+            * The names of the page are there (but for second parts: the packets fill none).
+        """
+        remote = os.path.join(self.dir, "remote0")
+        with open(self.dir + "/doc.pcap", "wb") as file:
+            file.write(struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 262144, 1))
+            for later in (0, 60, 120, 600, 3600, 7200, 86400):
+                file.write(struct.pack("<IIII", 1638402659 + later, 123456789, 60, 60) + TCP_PACKET)
+        run.import_capture(self.dir + "/store", self.dir + "/doc.pcap")
+        wrong = []
+        tried = 0
+        for line, fields, expected in doc_examples():
+            # A mount point of its own is not to be had everywhere.
+            if expected[0].startswith("push_realtime.lua:") or "Mount " in fields:
+                continue
+            tried += 1
+            shutil.rmtree(remote, ignore_errors=True)
+            with open(self.dir + "/push_realtime.lua", "w", encoding="utf-8") as file:
+                file.write(doc_config(fields).replace("/mnt/remote0", remote))
+            command = [run.SLUICE, "push", "--config", self.dir + "/push_realtime.lua", "--store", self.dir + "/store"]
+            command += ["--once", "--log-dir", self.dir]
+            result = run.run(command, rc=None, env={"TZ": "UTC"})
+            made = [os.path.join(where, name) for where, _, names in os.walk(remote) for name in names]
+            want = [name.replace("/mnt/remote0", remote) for name in expected if "_p002" not in name]
+            if result.rc != 0 or not set(want) <= set(made):
+                wrong.append(f"configuration.rst:{line}: expected {want}, made {sorted(made)}\n{result.describe()}")
+        verify(tried >= 30, f"only {tried} examples found in {DOC}")
         verify(not wrong, "\n".join(wrong))
 
     @func_test
