@@ -184,7 +184,8 @@ test_not_translated(void **state)
 	(void)state;
 	assert_string_equal(why_not(backward, 3), "backward jump (protochain)");
 	assert_string_equal(why_not(metadata, 2), "reads kernel metadata");
-	assert_string_equal(why_not(scratch, 2), "reads scratch memory that was not written: undefined in libpcap, 0 here");
+	assert_string_equal(
+		why_not(scratch, 2), "reads scratch memory that was not written: undefined in libpcap, 0 here");
 	assert_string_equal(why_not(end, 1), "runs off its end");
 	assert_non_null(many);
 	assert_string_equal(why_not(many, 5000), "more than 4096 instructions");
