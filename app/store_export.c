@@ -85,7 +85,11 @@ export_chunks(struct sl_capture *capture, const struct store_options *o, FILE *o
 	if (fflush(out) != 0 && err == 0)
 		err = errno;
 	if (err != 0) {
-		fprintf(stderr, "sluice store: %s: %s\n", out == stdout ? "standard output" : o->output, strerror(err));
+		if (out == stdout)
+			fprintf(stderr, "sluice store: standard output: %s\n", strerror(err));
+		else
+			fprintf(stderr, "sluice store: %s: %s; it holds only a part of the packets\n", o->output,
+				strerror(err));
 		return SL_EXIT_FAILED;
 	}
 	if (bad > 0)

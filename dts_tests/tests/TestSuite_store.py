@@ -493,7 +493,7 @@ class TestStore(TestSuite):
 
         **Steps:**
             * Import "one" into an ext4 of 16 MiB, then a capture of about 24 MiB.
-            * Remove the second capture and import "one" once more.
+            * Export onto the full disk. Remove the second capture and import "one" once more.
 
         **Verify:**
             * Exit status 1 and a line with the space that is needed; "one" is untouched; the second is closed, and holds
@@ -512,6 +512,11 @@ class TestStore(TestSuite):
         verify(len(got) > 5000, f"only {len(got)} packets were stored")
         oracle.verify_same_packets(got, (self.packets * 4)[: len(got)])
         verify(self._info(store, "big")["packets"] == str(len(got)), "info counts other packets")
+        verify(f"({len(got)} packets are stored" in result.err, result.describe())
+        part = os.path.join(disk.path, "part.pcap")
+        result = run.sluice("store", "export", "--store", self.store, "-o", part, rc=1)
+        verify(f"{part}: No space left on device; it holds only a part" in result.err, result.describe())
+        os.unlink(part)
         shutil.rmtree(f"{store}/big")
         run.import_capture(store, self.capture, capture="again")
         oracle.verify_same_packets(self._export(store), self.packets)

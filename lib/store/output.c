@@ -44,9 +44,9 @@ fail(struct store_output *o, int err, const char *what)
 		return store_err(
 			err, o->message, "%s/%08" PRIu64 ".seg: %s: %s", o->path, o->segment, what, strerror(-err));
 	return store_err(err, o->message,
-		"%s: no space left: the next chunk needs 1 MiB and the file system has %" PRIu64 " KiB; %" PRIu64
-		" MiB of this capture are stored; make room or use another --store",
-		o->path, (uint64_t)fs.f_bavail * fs.f_frsize / 1024, o->committed);
+		"%s: no space left: the next chunk needs 1 MiB and the file system has %" PRIu64
+		" KiB; make room or use another --store",
+		o->path, (uint64_t)fs.f_bavail * fs.f_frsize / 1024);
 }
 
 int
