@@ -288,7 +288,8 @@ class TestStore(TestSuite):
         """A wrong capture.json is told, not believed.
 
         **Steps:**
-            * Change the link type, then the UUID in capture.json; then give the capture the capture.json of another one.
+            * Change the link type, then the UUID in capture.json; then give the capture the capture.json of another one. Put a
+              FIFO in the place of one.
 
         **Verify:**
             * export, info and verify of that capture exit 2 and name the file or the capture, and nothing is written.
@@ -322,6 +323,10 @@ class TestStore(TestSuite):
         with open(path, "w", encoding="utf-8") as file:
             file.write(good)
         oracle.verify_same_packets(self._export(store, "--capture", "one"), self.packets)
+        os.mkdir(f"{store}/fifo")
+        os.mkfifo(f"{store}/fifo/capture.json")
+        result = run.sluice("store", "ls", "--store", store, rc=1, timeout=10)
+        verify(f"{store}/fifo/capture.json: not a small regular file" in result.err, result.describe())
 
     @func_test
     def test_stale(self) -> None:

@@ -104,7 +104,7 @@ head_map(int dir, const struct sl_uuid *capture, bool write, struct store_head *
 	int ret;
 
 	*head = NULL;
-	*fd = openat(dir, HEAD_NAME, (write ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+	*fd = openat(dir, HEAD_NAME, (write ? O_RDWR : O_RDONLY) | O_NONBLOCK | O_CLOEXEC);
 	if (*fd < 0)
 		return -errno;
 	if (fstat(*fd, &st) < 0) {

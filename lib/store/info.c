@@ -85,7 +85,8 @@ read_text(int dir, char **text)
 	ssize_t n;
 	int fd, ret = -EPROTO;
 
-	fd = openat(dir, INFO_NAME, O_RDONLY | O_CLOEXEC);
+	/* Who put a FIFO there does not stop us. */
+	fd = openat(dir, INFO_NAME, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOTDIR ? -ENOENT : -errno;
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > INFO_MAX_SIZE)
