@@ -138,6 +138,25 @@ may_stop(const struct push *push, double asked_at)
 	return !push_streams_growing(push->streams) || seconds_now() - asked_at > STOP_GRACE_S;
 }
 
+/* For somebody who waits at a terminal. The cursor is left at the line's start, where a message overwrites it. */
+static void
+show_progress(const struct push *push, bool done)
+{
+	struct sl_pipeline_stats stats;
+	uint64_t all = push->end.chunk - push->start.chunk;
+
+	if (!push->options.once || !isatty(STDERR_FILENO))
+		return;
+	sl_pipeline_get_stats(push->pipeline, &stats);
+	if (done)
+		fprintf(stderr, "\033[K");
+	else if (push->start.sequence == push->end.sequence && all > 0)
+		fprintf(stderr, "push: %" PRIu64 " %% (%" PRIu64 " of %" PRIu64 " MiB)\033[K\r",
+			stats.chunks * 100 / all, stats.chunks, all);
+	else
+		fprintf(stderr, "push: %" PRIu64 " MiB\033[K\r", stats.chunks);
+}
+
 /* @return true if it ended by itself or was stopped in time */
 static bool
 look_after(struct push *push)
@@ -158,10 +177,13 @@ look_after(struct push *push)
 		}
 		if (n % SERVE_TICKS == 0)
 			push_streams_serve(push->streams);
-		if (n % SECOND_TICKS == 0)
+		if (n % SECOND_TICKS == 0) {
 			push_streams_each(push->streams, report_hints, push);
+			show_progress(push, false);
+		}
 		report_events(push);
 	}
+	show_progress(push, true);
 	push_streams_each(push->streams, report_hints, push);
 	report_events(push);
 	return true;
@@ -253,7 +275,10 @@ cmd_push(int argc, char **argv)
 		fprintf(stderr, "sluice push: out of memory\n");
 		goto out;
 	}
+	push_streams_limit(push.streams, push.options.from, push.options.to);
 	status = push_open_first_capture(&push);
+	if (status < 0 && push.options.once)
+		status = push_find_range(&push);
 	if (status >= 0)
 		goto out;
 	/* Helper threads inherit this; the lcores are pinned by EAL. */

@@ -31,6 +31,7 @@ struct push {
 	cpu_set_t allowed, helper_cpus;
 	struct push_streams *streams;
 	const struct sl_stream *first; /**< the capture that was active when the push began */
+	struct sl_position start, end; /**< with --once: of the stream that is pushed */
 	struct sl_consumer *consumers;
 	struct sl_lcore *lcores[PUSH_MAP_MAX]; /**< as in the map */
 	struct sl_lcore *reader_lcore, *filter_lcores[PUSH_MAP_MAX], *writer_lcores[PUSH_MAP_MAX];
@@ -60,6 +61,14 @@ int push_choose_cpus(struct push *push);
  * @return -1: go on; else the exit status, after a message unless it was stopped
  */
 int push_open_first_capture(struct push *push);
+
+/** Refuse filters that mean nothing for the capture's link type. @return -1: go on; else the exit status, after a message */
+int push_check_filters(struct push *push, const struct sl_capture *capture);
+
+/* ---------------------------------------------------------------- push_range.c */
+
+/** With --once: set start and end. @return -1: go on; else the exit status, after a message */
+int push_find_range(struct push *push);
 
 /* ---------------------------------------------------------------- push_wire.c */
 

@@ -12,6 +12,7 @@
 
 #include "app.h"
 #include "push_options.h"
+#include "sl_store.h"
 
 #define DEFAULT_LOG_DIR "/mnt/store0/log"
 #define DEFAULT_STATE_ROOT "/var/lib/sluice"
@@ -30,6 +31,9 @@ usage(FILE *out)
 		"  --store DIR        capture store (default: %s)\n"
 		"  --capture NAME     this capture instead of the active one\n"
 		"  --once             push what is committed now, close the last split, exit\n"
+		"  --from TIME        with --once: packets of this time and later, also from captures before the\n"
+		"  --to TIME          active one; packets before this time. Seconds since 1970, or\n"
+		"                     YYYY-MM-DDTHH:MM:SS with Z, +hh:mm, or nothing for local time\n"
 		"  --state-dir DIR    journals, for going on after a stop or a crash (default when following:\n"
 		"                     %s/<name of the configuration>; with --once: none)\n"
 		"  --log-dir DIR      log files of the targets (default: %s;\n"
@@ -142,6 +146,14 @@ complete(struct push_options *options)
 			options->store);
 		return SL_EXIT_REFUSED;
 	}
+	if ((options->from != 0 || options->to != UINT64_MAX) && !options->once) {
+		fprintf(stderr, "sluice push: --from and --to push what was captured then: they need --once\n");
+		return SL_EXIT_REFUSED;
+	}
+	if (options->from >= options->to) {
+		fprintf(stderr, "sluice push: --from is not before --to\n");
+		return SL_EXIT_REFUSED;
+	}
 	if (!may_be_dir("--log-dir", options->log_dir) || !may_be_dir("--state-dir", options->state_dir))
 		return SL_EXIT_REFUSED;
 	if (!options->log_dir && options->sink == SL_SINK_FILE) {
@@ -164,6 +176,8 @@ enum {
 	OPT_STORE,
 	OPT_CAPTURE,
 	OPT_ONCE,
+	OPT_FROM,
+	OPT_TO,
 	OPT_STATE_DIR,
 	OPT_LOG_DIR,
 	OPT_RETRY_FOR,
@@ -181,6 +195,8 @@ static const struct option long_options[] = {
 	{"store", required_argument, NULL, OPT_STORE},
 	{"capture", required_argument, NULL, OPT_CAPTURE},
 	{"once", no_argument, NULL, OPT_ONCE},
+	{"from", required_argument, NULL, OPT_FROM},
+	{"to", required_argument, NULL, OPT_TO},
 	{"state-dir", required_argument, NULL, OPT_STATE_DIR},
 	{"log-dir", required_argument, NULL, OPT_LOG_DIR},
 	{"retry-for", required_argument, NULL, OPT_RETRY_FOR},
@@ -198,10 +214,11 @@ static const struct option long_options[] = {
 int
 push_options_parse(int argc, char **argv, struct push_options *options)
 {
-	int opt;
+	int opt, rc;
 
 	*options = (struct push_options){
 		.store = SL_STORE_DEFAULT,
+		.to = UINT64_MAX,
 		.sink = SL_SINK_FILE,
 		.retry_for = DEFAULT_RETRY_FOR_NS,
 		.stop_timeout = DEFAULT_STOP_TIMEOUT_NS,
@@ -219,6 +236,16 @@ push_options_parse(int argc, char **argv, struct push_options *options)
 			break;
 		case OPT_ONCE:
 			options->once = true;
+			break;
+		case OPT_FROM:
+			rc = sl_time_parse(optarg, &options->from);
+			if (rc)
+				return refuse("--from", optarg, sl_time_refusal(rc));
+			break;
+		case OPT_TO:
+			rc = sl_time_parse(optarg, &options->to);
+			if (rc)
+				return refuse("--to", optarg, sl_time_refusal(rc));
 			break;
 		case OPT_STATE_DIR:
 			options->state_dir = optarg;

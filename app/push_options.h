@@ -22,6 +22,7 @@ struct push_options {
 	const char *store;
 	const char *capture;   /**< NULL: the active one */
 	bool once;
+	uint64_t from, to;     /**< times of the packets that are pushed: from <= time < to; 0 and UINT64_MAX: all */
 	const char *map;       /**< NULL: chosen from the affinity mask */
 	enum sl_sink_kind sink;
 	bool crc;

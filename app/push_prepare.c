@@ -133,6 +133,15 @@ push_choose_cpus(struct push *push)
 }
 
 /* Following may begin before the first capture does. */
+/* A filter has a meaning only for a link type, so for a capture. */
+int
+push_check_filters(struct push *push, const struct sl_capture *capture)
+{
+	check_filters(push, capture);
+	print_findings(push);
+	return sl_config_errors(push->config) > 0 ? SL_EXIT_REFUSED : -1;
+}
+
 int
 push_open_first_capture(struct push *push)
 {
@@ -144,12 +153,11 @@ push_open_first_capture(struct push *push)
 		int rc = sl_capture_open(push->options.store, push->options.capture, &capture, errbuf);
 
 		if (rc == 0) {
-			/* A filter has a meaning only for a link type, so for a capture. */
-			check_filters(push, capture);
-			print_findings(push);
-			if (sl_config_errors(push->config) > 0) {
+			int status = push_check_filters(push, capture);
+
+			if (status >= 0) {
 				sl_capture_close(capture);
-				return SL_EXIT_REFUSED;
+				return status;
 			}
 			push->first = push_streams_add(push->streams, capture, errbuf);
 			if (push->first)

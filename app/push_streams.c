@@ -25,6 +25,7 @@ struct push_streams {
 	const char *store;
 	const char *single;
 	unsigned int lanes;
+	uint64_t from, to;
 	const char **expressions;
 	struct node *_Atomic first;
 	_Atomic uint64_t wanted; /* sequence that the reader asked for, 0: none */
@@ -52,6 +53,7 @@ push_streams_create(const struct sl_config *config, const char *store, const cha
 	s->store = store;
 	s->single = single;
 	s->lanes = lanes;
+	s->to = UINT64_MAX;
 	*streams = s;
 	return 0;
 }
@@ -75,6 +77,13 @@ push_streams_destroy(struct push_streams *s)
 	}
 	free(s->expressions);
 	free(s);
+}
+
+void
+push_streams_limit(struct push_streams *s, uint64_t from, uint64_t to)
+{
+	s->from = from;
+	s->to = to;
 }
 
 /* Insert by sequence: a capture that a journal names may be opened after a later one. */
@@ -107,6 +116,7 @@ add_capture(struct push_streams *s, struct sl_capture *capture, char *errbuf)
 		s->expressions, sl_config_targets(s->config), info->link_type, info->snap_len, s->lanes, &set, errbuf);
 	if (rc)
 		goto err;
+	sl_filter_limit(set, s->from, s->to);
 	node->stream = (struct sl_stream){
 		.capture = capture,
 		.info = info,

@@ -26,6 +26,8 @@ struct push_streams;
 int push_streams_create(const struct sl_config *config, const char *store, const char *single, unsigned int lanes,
 	struct push_streams **streams);
 void push_streams_destroy(struct push_streams *streams);
+/** Let only packets with from <= time < to match, ns since 1970. Main thread, before any capture is added. */
+void push_streams_limit(struct push_streams *streams, uint64_t from, uint64_t to);
 
 /**
  * Compile the filters for a capture, which is taken over, also on error. Main thread, blocks.

@@ -140,6 +140,8 @@ writers_params(struct push *push)
 		.sink = o->sink,
 		.crc = o->crc,
 		.once = o->once,
+		.from = o->from,
+		.to = o->to == UINT64_MAX ? 0 : o->to,
 		.retry_for = o->retry_for,
 		.stop_timeout = o->stop_timeout,
 		.state_dir = o->state_dir,
@@ -156,8 +158,10 @@ static struct sl_position
 fresh_position(const struct push *push, unsigned int t)
 {
 	const struct sl_capture *capture = push->first->capture;
-	bool from_start = push->options.once || sl_config_target(push->config, t)->follow_start;
+	bool from_start = sl_config_target(push->config, t)->follow_start;
 
+	if (push->options.once)
+		return push->start;
 	return (struct sl_position){
 		.sequence = push->first->info->sequence,
 		.chunk = from_start ? sl_capture_first(capture) : sl_capture_committed(capture),
@@ -265,16 +269,7 @@ push_wire(struct push *push)
 	rc = start_targets(push);
 	if (rc)
 		return rc;
-	if (push->options.once) {
-		struct sl_position end = {
-			.sequence = push->first->info->sequence,
-			.chunk = sl_capture_committed(push->first->capture),
-		};
-
-		sl_pipeline_start(push->pipeline, &end);
-	} else {
-		sl_pipeline_start(push->pipeline, NULL);
-	}
+	sl_pipeline_start(push->pipeline, push->options.once ? &push->end : NULL);
 	map_stages(push);
 	return 0;
 }

@@ -49,6 +49,7 @@ struct sl_filter_set {
 	uint32_t link_type;
 	unsigned int lanes;
 	unsigned int program_count;
+	uint64_t from, to; /* times of packets that are accepted at all */
 	struct program *programs;
 	uint16_t *program_of; /* one an expression */
 	struct sl_encap_counts *encap; /* one a lane */
@@ -161,6 +162,7 @@ sl_filter_set_create(const char *const *expressions, size_t count, uint32_t link
 	if (s == NULL)
 		goto nomem;
 	s->link_type = link_type;
+	s->to = UINT64_MAX;
 	s->lanes = lanes;
 	s->programs = calloc(count + 1, sizeof(*s->programs));
 	s->program_of = calloc(count + 1, sizeof(*s->program_of));
@@ -313,9 +315,39 @@ run_program(const struct program *p, const struct sl_chunk *chunk, uint16_t *lis
 }
 
 void
+sl_filter_limit(struct sl_filter_set *set, uint64_t from, uint64_t to)
+{
+	set->from = from;
+	set->to = to;
+}
+
+static bool
+lies_within(const struct sl_filter_set *set, const struct sl_chunk *chunk)
+{
+	return chunk->min_ts >= set->from && chunk->max_ts < set->to;
+}
+
+/* Of n accepted packets, those of the set's time range; all packets are listed too, since now some may go. */
+static uint32_t
+keep_in_range(const struct sl_filter_set *set, const struct sl_chunk *chunk, uint16_t *list, uint32_t n)
+{
+	bool all = n == chunk->packets;
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t packet = all ? i : list[i];
+		uint64_t ts = sl_record_ts(sl_chunk_record(chunk, packet));
+
+		list[kept] = (uint16_t)packet;
+		kept += ts >= set->from && ts < set->to;
+	}
+	return kept;
+}
+
+void
 sl_filter_run(struct sl_filter_set *set, unsigned int lane, const struct sl_chunk *chunk, struct sl_verdicts *verdicts)
 {
-	bool idle_program = false;
+	bool idle_program = false, limited = !lies_within(set, chunk);
 	size_t used = 0;
 
 	for (unsigned int i = 0; i < set->program_count; i++) {
@@ -325,6 +357,8 @@ sl_filter_run(struct sl_filter_set *set, unsigned int lane, const struct sl_chun
 
 		need_entries(verdicts, used + chunk->packets + 1); /* so that there is an arena at all */
 		n = run_program(p, chunk, verdicts->arena + used);
+		if (limited)
+			n = keep_in_range(set, chunk, verdicts->arena + used, n);
 		v->count = n;
 		v->packets = NULL;
 		v->kind = n == 0 ? SL_VERDICT_NONE : n == chunk->packets ? SL_VERDICT_ALL : SL_VERDICT_LIST;

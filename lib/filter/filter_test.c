@@ -45,7 +45,7 @@ free_chunk(struct test_chunk *c)
 static bool
 add_packet(struct test_chunk *c, const void *data, uint32_t caplen, uint32_t len)
 {
-	struct sl_record r = {.sec = 1, .caplen = caplen, .len = len};
+	struct sl_record r = {.sec = 1, .nsec = c->view.packets, .caplen = caplen, .len = len};
 
 	if (c->end + sizeof(r) + caplen > SL_CHUNK_SIZE || c->view.packets == SL_CHUNK_MAX_PACKETS)
 		return false;
@@ -53,6 +53,8 @@ add_packet(struct test_chunk *c, const void *data, uint32_t caplen, uint32_t len
 	memcpy(c->base + c->end + sizeof(r), data, caplen);
 	c->index[c->view.packets++] = c->end | 3u << 20;
 	c->end += (uint32_t)sizeof(r) + caplen;
+	c->view.min_ts = 1000000000u;
+	c->view.max_ts = sl_record_ts(&r);
 	return true;
 }
 
@@ -302,6 +304,44 @@ test_undefined_memory(void **state)
 	free_chunk(&c);
 }
 
+/* A range of time holds for every kind of verdict. */
+void
+test_limit(void **state)
+{
+	const char *const e[] = {"", "udp", "ip6 protochain 17", "arp"};
+	struct test_chunk c = new_chunk();
+	uint64_t from, to;
+	struct run r;
+
+	(void)state;
+	rte_log_set_global_level(RTE_LOG_CRIT);
+	r = start(e, 4, 1);
+	rte_log_set_global_level(RTE_LOG_INFO);
+	fill_ipv4(&c, 500, 3);
+	from = sl_record_ts(sl_chunk_record(&c.view, 100));
+	to = sl_record_ts(sl_chunk_record(&c.view, 300));
+	sl_filter_limit(r.set, from, to);
+	run_on(&r, &c.view);
+	for (unsigned int p = 0; p < 4; p++) {
+		const struct sl_verdict *v = &r.of[p];
+
+		assert_int_not_equal(v->kind, SL_VERDICT_ALL);
+		for (uint32_t i = 0; v->kind == SL_VERDICT_LIST && i < v->count; i++) {
+			uint64_t ts = sl_record_ts(sl_chunk_record(&c.view, v->packets[i]));
+
+			assert_true(ts >= from && ts < to);
+			assert_true(i == 0 || v->packets[i] > v->packets[i - 1]);
+		}
+	}
+	assert_int_equal(r.of[0].kind, SL_VERDICT_LIST);
+	assert_int_equal(r.of[0].count, 200);
+	sl_filter_limit(r.set, 0, UINT64_MAX);
+	run_on(&r, &c.view);
+	assert_int_equal(r.of[0].kind, SL_VERDICT_ALL);
+	free_chunk(&c);
+	stop(&r);
+}
+
 void
 test_interpreted(void **state)
 {
@@ -465,6 +505,7 @@ main(void)
 		cmocka_unit_test(test_constant_programs),
 		cmocka_unit_test(test_verdicts),
 		cmocka_unit_test(test_link_types),
+		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_interpreted),
 		cmocka_unit_test(test_undefined_memory),
 		cmocka_unit_test(test_large_packets),

@@ -32,6 +32,7 @@ void test_merging(void **state);
 void test_constant_programs(void **state);
 void test_verdicts(void **state);
 void test_link_types(void **state);
+void test_limit(void **state);
 void test_interpreted(void **state);
 void test_undefined_memory(void **state);
 void test_large_packets(void **state);

@@ -72,6 +72,14 @@ const uint16_t *sl_filter_program_of(const struct sl_filter_set *set);
 void sl_filter_get_info(const struct sl_filter_set *set, unsigned int program, struct sl_filter_info *info);
 
 /**
+ * Let only packets with from <= time < to be accepted, whatever a program says. At first all times are.
+ * Main thread, before the first sl_filter_run().
+ *
+ * @param from, to  ns since 1970
+ */
+void sl_filter_limit(struct sl_filter_set *set, uint64_t from, uint64_t to);
+
+/**
  * Give the verdicts of all programs on a chunk. Filter lcore only; never blocks.
  *
  * @param lane      the calling filter lcore, 0 to lanes - 1

@@ -27,8 +27,7 @@ __wrap_io_uring_queue_init(unsigned int entries, struct io_uring *ring, unsigned
 	return no_io_uring ? -EPERM : __real_io_uring_queue_init(entries, ring, flags);
 }
 
-/* A machine whose coarse clock runs so that every flush interval has passed at the next look. */
-static bool fast_clock;
+bool test_fast_clock;
 
 int __real_clock_gettime(clockid_t id, struct timespec *ts);
 int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
@@ -39,7 +38,7 @@ __wrap_clock_gettime(clockid_t id, struct timespec *ts)
 	static _Atomic long ahead;
 	int ret = __real_clock_gettime(id, ts);
 
-	if (fast_clock && id == CLOCK_MONOTONIC_COARSE) {
+	if (test_fast_clock && id == CLOCK_MONOTONIC_COARSE) {
 		long more = ++ahead;
 
 		ts->tv_sec += more / 50;
@@ -211,7 +210,7 @@ segments(bool tmpfs)
 	uint64_t packet = 0;
 
 	test_dir_make(store, tmpfs);
-	fast_clock = true;
+	test_fast_clock = true;
 	writer = test_writer(store, "long", 1);
 	capture = test_open(store, NULL);
 	assert_int_equal(sl_reader_create(1, NULL, &reader, errbuf), 0);
@@ -235,7 +234,7 @@ segments(bool tmpfs)
 	sl_capture_close(capture);
 	assert_int_equal(sl_store_writer_close(writer, errbuf), 0);
 	sl_reader_destroy(reader);
-	fast_clock = false;
+	test_fast_clock = false;
 	free(buf);
 	test_dir_remove(store);
 }

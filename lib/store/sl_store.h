@@ -205,6 +205,19 @@ int sl_capture_read(struct sl_capture *capture, uint64_t number, void *buf, stru
  */
 int sl_capture_peek(struct sl_capture *capture, uint64_t number, void *buf, struct sl_chunk *chunk);
 
+/**
+ * The chunks of what is committed now that may hold packets with from <= time < to; others of them may too. Blocking: reads
+ * a header a segment, and those of the segments at both ends. One thread at a time for each opened capture.
+ *
+ * Packets that lie a whole segment (1 GiB) or more out of time order may be missed.
+ *
+ * @param from  ns since 1970; 0: from the first chunk on
+ * @param to    ns since 1970; UINT64_MAX: to the last committed chunk
+ * @param[out] first, end  chunk numbers, end is one past the last; equal: there are none
+ * @return 0 or -ENOMEM
+ */
+int sl_capture_find(struct sl_capture *capture, uint64_t from, uint64_t to, uint64_t *first, uint64_t *end);
+
 /* Reading without blocking, for the reader lcore. */
 
 /** Reads that may be returned before a mapped place of an earlier one goes away. */

@@ -149,6 +149,7 @@ main(void)
 	int failed = 0;
 
 	failed += chunk_tests();
+	failed += find_tests();
 	failed += info_tests();
 	failed += writer_tests();
 	failed += recovery_tests();

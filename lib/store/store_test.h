@@ -42,7 +42,11 @@ void *test_buffer(void);
 /** Overwrite bytes of a file of a capture. */
 void test_patch(const char *store, const char *name, const char *file, uint64_t at, const void *bytes, size_t len);
 
+/** The coarse clock runs so that every flush interval has passed at the next look. */
+extern bool test_fast_clock;
+
 int chunk_tests(void);
+int find_tests(void);
 int info_tests(void);
 int writer_tests(void);
 int recovery_tests(void);

@@ -66,6 +66,7 @@ struct sl_writers_params {
 	struct sl_lcore **lcores;      /**< writers entries: whose bells helper threads ring */
 	enum sl_sink_kind sink;
 	bool crc;                      /**< keep a CRC-32 (zlib's) of each target's record bytes */
+	uint64_t from, to;             /**< EmptyFiles: no file for windows outside these times, ns; to is 0 for no end */
 	bool once;                     /**< give up a failing target after retry_for */
 	uint64_t retry_for;            /**< ns */
 	uint64_t stop_timeout;         /**< ns, for sl_writers_stop() */

@@ -166,10 +166,15 @@ take_run(struct sl_target *t, const struct sl_chunk *c, uint32_t i, uint32_t j)
 static bool
 empty_windows(struct sl_target *t, uint64_t from, uint64_t to)
 {
+	const struct sl_writers_params *p = &t->writers->params;
 	const struct sl_target_config *cfg = t->cfg;
 
 	if (t->emitted >= from && t->emitted < to)
 		from = sl_window_end(cfg, t->emitted);
+	if (p->from > from)
+		from = sl_window_start(cfg, p->from);
+	if (p->to && p->to < to)
+		to = sl_window_end(cfg, sl_window_start(cfg, p->to - 1));
 	if (from >= to)
 		return true;
 	if ((to - from) / cfg->split_time > SL_EMPTY_FILES_MAX) {
