@@ -23,6 +23,7 @@
 #include "push.h"
 #include "push_summary.h"
 #include "sl_filter.h"
+#include "store_report.h"
 
 #define TICK_NS 20000000 /* the main thread's look at signals, captures and ends */
 #define SERVE_TICKS 5 /* streams are served every 100 ms */
@@ -89,6 +90,18 @@ capture_name(const struct push *push, uint64_t sequence, char name[SL_CAPTURE_NA
 }
 
 static void
+report_bad(const struct push *push, const struct sl_pipeline_event *e)
+{
+	const struct sl_stream *stream = push_streams_find(push->streams, e->position.sequence);
+
+	fprintf(stderr, "sluice push: passed over: ");
+	if (stream)
+		store_report_bad(stream->capture, e->position.chunk, e->position.chunk, -e->error);
+	else
+		fprintf(stderr, "chunk %" PRIu64 ": %s\n", e->position.chunk, strerror(e->error));
+}
+
+static void
 report_events(struct push *push)
 {
 	char name[SL_CAPTURE_NAME_MAX], next[SL_CAPTURE_NAME_MAX];
@@ -96,8 +109,7 @@ report_events(struct push *push)
 
 	while (sl_pipeline_next_event(push->pipeline, &e)) {
 		if (e.type == SL_DISPATCH_BAD)
-			fprintf(stderr, "sluice push: capture %s, chunk %" PRIu64 " is damaged (%s); passed over\n",
-				capture_name(push, e.position.sequence, name), e.position.chunk, strerror(e.error));
+			report_bad(push, &e);
 		else if (e.type == SL_DISPATCH_GAP)
 			fprintf(stderr,
 				"sluice push: capture %s, chunk %" PRIu64 " up to capture %s, chunk %" PRIu64
@@ -236,6 +248,9 @@ run(struct push *push)
 	stop_lcores(push);
 	if (push->options.once || push->options.sink == SL_SINK_NULL)
 		push_summary_print(&summary, stdout);
+	/* Files that lack packets are not what was asked for; one that follows goes on with what there is. */
+	if (push->options.once && push_summary_bad_chunks(&summary, stderr))
+		finished = false;
 	return push_summary_failures(&summary, stderr) || !finished ? SL_EXIT_FAILED : SL_EXIT_OK;
 }
 

@@ -84,6 +84,20 @@ push_summary_print(const struct push_summary *s, FILE *out)
 	free(stats);
 }
 
+uint64_t
+push_summary_bad_chunks(const struct push_summary *s, FILE *err)
+{
+	struct sl_pipeline_stats stats;
+
+	sl_pipeline_get_stats(s->pipeline, &stats);
+	if (stats.bad_chunks)
+		fprintf(err,
+			"sluice push: %" PRIu64
+			" damaged or missing chunks were passed over: the files lack their packets\n",
+			stats.bad_chunks);
+	return stats.bad_chunks;
+}
+
 static const char *
 failure_text(int error)
 {

@@ -30,6 +30,9 @@ struct push_summary {
 /** Print the table of targets, what was read and how busy the lcores were. Main thread, after the lcores have stopped. */
 void push_summary_print(const struct push_summary *summary, FILE *out);
 
+/** Print how many chunks were passed over, if any. @return how many */
+uint64_t push_summary_bad_chunks(const struct push_summary *summary, FILE *err);
+
 /** Print a line for each target that could not publish everything. @return how many */
 unsigned int push_summary_failures(const struct push_summary *summary, FILE *err);
 

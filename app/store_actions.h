@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "sl_store.h"
+#include "store_report.h"
 
 /** The command line; each action takes only some of it. */
 struct store_options {
@@ -47,11 +48,6 @@ const char *store_state_name(enum sl_capture_state state);
 /** On a terminal: how many of the chunks of this capture are done; wiped when all are. */
 void store_progress(const char *what, const char *name, uint64_t done, uint64_t all);
 
-/**
- * Say where chunks are bad, and how.
- * @param err  -errno of sl_capture_read(), the same for all of them
- */
-void store_report_bad(const struct sl_capture *capture, uint64_t first, uint64_t last, int err);
 
 /** A buffer for sl_capture_read(), to be freed; NULL after a message. */
 void *store_chunk_buffer(void);

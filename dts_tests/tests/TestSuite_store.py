@@ -15,9 +15,9 @@ import tempfile
 import time
 
 from api.test import verify
-from framework import oracle, run, traffic
+from framework import lua, oracle, run, traffic
 from framework.fs import LoopFs
-from framework.pcap import NS, parse_pcap, pcap_bytes, read_pcap, write_pcap
+from framework.pcap import NS, parse_pcap, pcap_bytes, read_packets, read_pcap, write_pcap
 from framework.test_suite import TestSuite, func_test
 
 MIB = 1 << 20
@@ -252,6 +252,43 @@ class TestStore(TestSuite):
         result = run.sluice("store", "verify", "--store", store, rc=1)
         verify(f"chunks 0 to {self.chunks - 1} from byte 0 on: each is gone" in result.err, result.describe())
         verify(self._export(store, rc=1) == [], "packets without a segment")
+
+    @func_test
+    def test_push_passes_over(self) -> None:
+        """Push passes over what cannot be read, says so, and delivers all the rest.
+
+        **Steps:**
+            * Damage a record of chunk 1, punch out chunk 2, put the capture's chunk 0 in the place of chunk 4; push --once. Then
+              remove the segment and push to another directory.
+
+        **Verify:**
+            * Exit 1; segment, chunk, byte and what is wrong are named for each, and how many there were.
+            * The files hold the packets of all other chunks, in order; without a segment there is no file.
+        """
+        store = self._copy()
+        counts = self._chunk_packets(store)
+        path = f"{store}/one/{SEGMENT}"
+        with open(path, "rb") as file:
+            data = file.read()
+        self._patch(store, MIB + 150, bytes([data[MIB + 150] ^ 0x10]))
+        run.run(["fallocate", "-p", "-o", str(2 * MIB), "-l", str(MIB), path])
+        self._patch(store, 4 * MIB, data[:MIB])
+        target = lua.target("all", f"{self.dir}/out/x", MinFree=0, FileName="--filename-epoch-nsec", Split="--split-byte 1e9")
+        config = lua.write_config(f"{self.dir}/c.lua", [target])
+        result = run.push_once(config, store, rc=1)
+        for text in (
+            f"{SEGMENT}: chunk 1 at byte {MIB} is damaged", f"{SEGMENT}: chunk 2 at byte {2 * MIB} was never written",
+            f"{SEGMENT}: chunk 4 at byte {4 * MIB} holds a chunk of another capture or number",
+            "3 damaged or missing chunks were passed over",
+        ):
+            verify(result.err.count(text) == 1, f"'{text}' is not said once\n{result.describe()}")
+        [name] = run.list_files(f"{self.dir}/out")
+        oracle.verify_same_packets(read_packets(f"{self.dir}/out/{name}"), self._without({1, 2, 4}, counts))
+        os.unlink(path)
+        target = lua.target("all", f"{self.dir}/none/x", MinFree=0)
+        result = run.push_once(lua.write_config(f"{self.dir}/c.lua", [target]), store, rc=1)
+        verify(f"{self.chunks} damaged or missing chunks" in result.err, result.describe())
+        verify(run.list_files(f"{self.dir}/none") == [], "files without a segment")
 
     @func_test
     def test_head_damaged(self) -> None:

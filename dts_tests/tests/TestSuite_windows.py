@@ -422,10 +422,12 @@ class TestWindows(TestSuite):
         for after in ((1, 2), (3, 4)):
             with run.push_start(config, store, *args) as push:
                 push.wait_until(lambda: run.list_files(out) if os.path.isdir(out) else None, what="files")
-                for n in after:
+                for number, n in enumerate(after, 1):
                     run.import_capture(store, f"{self.dir}/{n}.pcap")
-                    push.wait_until(lambda n=n: f"going on with capture {n + 1}" in push.err
-                                    or f"capture {n} is complete" in push.err, what="the next capture")
+                    push.wait_until(
+                        lambda number=number: push.err.count("is complete; going on with") == number,
+                        what="the next capture",
+                    )
                 push.stop(15)
         run.push_once(config, store, *args)
         for desc, (_, arguments) in shapes.items():
