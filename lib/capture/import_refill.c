@@ -90,7 +90,10 @@ refill_stream(struct import *im, struct input *input)
 	if (tick(im, false) < 0)
 		return REFILL_FAILED;
 	for (;;) {
-		if (import_stopping(im)) {
+		/* Asked once: a request that comes during the wait has its own silence to wait for. */
+		const bool stopping = import_stopping(im);
+
+		if (stopping) {
 			uint64_t now = import_now_ns(CLOCK_MONOTONIC);
 
 			if (!im->stop_since)
@@ -98,10 +101,10 @@ refill_stream(struct import *im, struct input *input)
 			if (*im->params->stop > 1 || now - im->stop_since > DRAIN_AT_MOST)
 				return REFILL_STOP;
 		}
-		n = source_wait(source, import_stopping(im) ? DRAIN_SILENCE_MS : im->tick_ms);
+		n = source_wait(source, stopping ? DRAIN_SILENCE_MS : im->tick_ms);
 		if (n == -EINTR)
 			continue;
-		if (n == 0 && import_stopping(im))
+		if (n == 0 && stopping)
 			return REFILL_STOP;
 		if (n == 0) {
 			import_progress(im, input, false);

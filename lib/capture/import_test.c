@@ -244,7 +244,9 @@ test_store_errors(void **state)
 	assert_int_equal(import(-1, 1, files), -EINVAL);
 	said("create failed");
 	fake.create_result = -EACCES;
-	assert_int_equal(import(-1, 1, files), -EACCES);
+	assert_int_equal(import(-1, 1, files), -EINVAL);
+	fake.create_result = -EIO;
+	assert_int_equal(import(-1, 1, files), -EIO);
 	assert_string_equal(result.capture, "");
 }
 

@@ -175,12 +175,12 @@ sl_encap_hint(const struct sl_encap_counts *counts, unsigned int lanes, const ch
 	struct sl_encap most = {0};
 	unsigned int percent = most_frequent(counts, lanes, &most), tags, asked = occurrences(expression, "vlan");
 	const char *inside = tunnels[most.tunnel].inside, *matches = tunnels[most.tunnel].matches;
-	bool has_tunnel = most.tunnel != SL_TUNNEL_NONE;
+	const char *what = tunnels[most.tunnel].what, *word = tunnels[most.tunnel].word;
 
 	if (percent == 0)
 		return false;
 	tags = most.tags > asked ? most.tags - asked : 0;
-	if (has_tunnel && strstr(expression, tunnels[most.tunnel].word) != NULL) {
+	if (word != NULL && strstr(expression, word) != NULL) {
 		inside = NULL;
 		matches = NULL;
 	}
@@ -188,11 +188,10 @@ sl_encap_hint(const struct sl_encap_counts *counts, unsigned int lanes, const ch
 		return false;
 	if (matches != NULL)
 		snprintf(text, len, "%u %% %s%s%s, inside which a filter does not look; '%s%s' matches the tunnels",
-			percent, tagged[most.tags], most.tags ? " and " : "", tunnels[most.tunnel].what,
-			vlan[most.tags], matches);
+			percent, tagged[most.tags], most.tags ? " and " : "", what, vlan[most.tags], matches);
 	else
 		snprintf(text, len, "%u %% %s%s%s; try '%s%s(%s)'", percent, tagged[most.tags],
-			most.tags && has_tunnel ? " and " : "", has_tunnel ? tunnels[most.tunnel].what : "", vlan[tags],
-			inside ? inside : "", strlen(expression) > 180 ? "..." : expression);
+			most.tags && what ? " and " : "", what ? what : "", vlan[tags], inside ? inside : "",
+			strlen(expression) > 180 ? "..." : expression);
 	return true;
 }

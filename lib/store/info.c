@@ -135,7 +135,7 @@ store_info_read(int dir, const char *store, const char *name, struct sl_capture_
 	ret = read_text(dir, &text);
 	if (ret == -EPROTO)
 		return store_err(ret, errbuf, "%s/%s/" INFO_NAME ": not a small regular file", store, name);
-	if (ret < 0)
+	if (ret < 0 || !text)
 		return store_err(ret, errbuf, "%s/%s/" INFO_NAME ": %s", store, name, strerror(-ret));
 	crc = checksum(text);
 	ret = json_object(text, take_member, &read, &where);
