@@ -128,13 +128,18 @@ class LoopFs:
         return stat.f_bfree * stat.f_frsize
 
 
+def in_netns(name: str) -> list[str]:
+    """Words before a command that is to run in a network namespace. `ip netns exec` does not work in a chroot."""
+    return ["nsenter", f"--net=/run/netns/{name}"]
+
+
 @contextmanager
 def netns() -> Iterator[str]:
-    """A network namespace with its loopback up. Needs root. Use: ["ip", "netns", "exec", name, ...]"""
+    """A network namespace with its loopback up. Needs root. Use: [*in_netns(name), ...]"""
     name = f"sluice-{os.getpid()}-{os.urandom(3).hex()}"
     _run("ip", "netns", "add", name)
     try:
-        _run("ip", "netns", "exec", name, "ip", "link", "set", "lo", "up")
+        _run(*in_netns(name), "ip", "link", "set", "lo", "up")
         yield name
     finally:
         subprocess.run(["ip", "netns", "del", name], check=False)

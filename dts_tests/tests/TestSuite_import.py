@@ -653,7 +653,7 @@ class TestImport(TestSuite):
         name = self.enter(fs.netns())
         store = self.store()
         # Without immediate mode tcpdump forgets what the kernel has collected for it when it is told to end.
-        tcpdump = ["ip", "netns", "exec", name, "tcpdump", "-i", "lo", "--immediate-mode", "-U", "-w", "-", "udp", "port", "7777"]
+        tcpdump = [*fs.in_netns(name), "tcpdump", "-i", "lo", "--immediate-mode", "-U", "-w", "-", "udp", "port", "7777"]
         code = (
             "import socket, time\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
             "for i in range(200):\n    s.sendto(b'datagram %03d' % i, ('127.0.0.1', 7777))\n    time.sleep(0.001)\n"
@@ -663,7 +663,7 @@ class TestImport(TestSuite):
                 source.stdout.close()
                 # The capture is made when tcpdump's file header has come: then it listens.
                 process.wait_until(lambda: os.path.exists(store + "/active/capture.json"), what="capture")
-                run.run(["ip", "netns", "exec", name, "/usr/bin/python3", "-c", code])
+                run.run([*fs.in_netns(name), "/usr/bin/python3", "-c", code])
                 process.signal(signal.SIGTERM)
                 source.send_signal(signal.SIGTERM)
                 result = process.wait(timeout=10)

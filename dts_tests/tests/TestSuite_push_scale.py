@@ -251,7 +251,7 @@ class TestPushScale(TestSuite):
             {"FollowStart": True},
         )
         namespace = self.enter(fs.netns())
-        inside = ["ip", "netns", "exec", namespace]
+        inside = fs.in_netns(namespace)
         with ExitStack() as stack:
             dump = stack.enter_context(
                 run.Process(inside + ["tcpdump", "--nano", "-U", "-i", "lo", "-w", "-", "udp"], stdout=subprocess.PIPE)
