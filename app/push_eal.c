@@ -5,9 +5,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <rte_eal.h>
@@ -18,6 +20,7 @@
 #define MAX_WORDS 64
 #define MIB (1ul << 20)
 #define EAL_OVERHEAD (12 * MIB) /* heap headers, rings' zones, EAL's own tables */
+#define SLEEP_AT_MOST_US 10000
 #define HUGEPAGES_DIR "/sys/kernel/mm/hugepages"
 
 static unsigned long
@@ -115,6 +118,30 @@ add_extra(const struct push_eal *eal, char **words, int n, char **copy)
 	return n;
 }
 
+static void
+on_alarm(int sig)
+{
+	(void)sig;
+}
+
+/*
+ * Where the CPU does not tell its TSC's frequency, as in most virtual machines, EAL sleeps 100 ms to measure it, half
+ * of the time that a push takes to start. Nobody here needs more than a rough figure, and a signal ends nanosleep().
+ */
+static void
+shorten_sleeps(bool on)
+{
+	const struct itimerval every = {.it_interval.tv_usec = SLEEP_AT_MOST_US, .it_value.tv_usec = SLEEP_AT_MOST_US};
+	const struct itimerval never = {0};
+	struct sigaction action = {.sa_handler = on ? on_alarm : SIG_DFL, .sa_flags = SA_RESTART};
+
+	if (!on)
+		setitimer(ITIMER_REAL, &never, NULL);
+	sigaction(SIGALRM, &action, NULL);
+	if (on)
+		setitimer(ITIMER_REAL, &every, NULL);
+}
+
 int
 push_eal_init(struct push_eal *eal, char **argv)
 {
@@ -157,7 +184,9 @@ push_eal_init(struct push_eal *eal, char **argv)
 		fprintf(stderr,
 			"sluice push: %zu MiB of hugepages are free and %s MiB are needed: using ordinary memory\n",
 			free_bytes / MIB, megabytes);
+	shorten_sleeps(true);
 	rc = rte_eal_init(n, words);
+	shorten_sleeps(false);
 	free(copy);
 	if (rc >= 0)
 		return 0;
