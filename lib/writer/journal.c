@@ -148,26 +148,43 @@ apply(struct sl_journal_state *s, const char *type, const char *rest)
 
 /* ---------------------------------------------------------------- writing */
 
-static int
-write_all(int fd, const char *data, size_t len)
-{
-	while (len) {
-		ssize_t n = sl_ops.write(fd, data, len);
+/* The fields of each kind of line: as it is appended, and as a summary repeats it. */
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		data += n;
-		len -= (size_t)n;
-	}
-	return 0;
+static void
+put_config(struct sl_line *line, const struct sl_target_config *config)
+{
+	sl_line_begin(line, "def");
+	sl_line_config(line, config);
+}
+
+static void
+put_open(struct sl_line *line, const char *pending)
+{
+	sl_line_begin(line, "open");
+	sl_line_text(line, "pending", pending);
+}
+
+static void
+put_checkpoint(struct sl_line *line, const struct sl_checkpoint *checkpoint)
+{
+	sl_line_begin(line, "ckpt");
+	sl_line_mark(line, "mark", &checkpoint->mark);
+	if (checkpoint->file.present)
+		sl_line_file(line, &checkpoint->file);
+}
+
+static void
+put_intent(struct sl_line *line, const struct sl_mark *after, const char *final, const struct sl_open_file *file)
+{
+	sl_line_begin(line, "intent");
+	sl_line_mark(line, "mark", after);
+	sl_line_text(line, "final", final);
+	sl_line_file(line, file);
 }
 
 /*
  * Someone removed the journal, perhaps with its directory: what went into it now would be lost, and all files would be
- * written again after a restart. Its state is known here, so it is made anew. Before a line is begun: this needs
- * j->line.
+ * written again after a restart. Its state is known here, so it is made anew.
  */
 static int
 make_again_if_removed(struct sl_journal *j)
@@ -190,6 +207,8 @@ append(struct sl_journal *j, bool sync)
 {
 	int rc = sl_line_end(&j->line);
 
+	if (rc == 0)
+		rc = make_again_if_removed(j);
 	if (rc < 0)
 		return rc;
 	/* an append that failed must not leave half a line in the middle */
@@ -203,13 +222,13 @@ append(struct sl_journal *j, bool sync)
 	if (sl_crash_armed) {
 		size_t half = j->line.len / 2;
 
-		rc = write_all(j->fd, j->line.text, half);
+		rc = sl_op_write_all(j->fd, j->line.text, half);
 		sl_crash_before(SL_POINT_JOURNAL_TORN);
 		if (rc == 0)
-			rc = write_all(j->fd, j->line.text + half, j->line.len - half);
+			rc = sl_op_write_all(j->fd, j->line.text + half, j->line.len - half);
 		sl_crash_after(SL_POINT_JOURNAL_TORN);
 	} else {
-		rc = write_all(j->fd, j->line.text, j->line.len);
+		rc = sl_op_write_all(j->fd, j->line.text, j->line.len);
 	}
 	sl_crash_after(SL_POINT_JOURNAL_WRITE);
 	if (rc < 0)
@@ -235,8 +254,7 @@ define_now(struct sl_journal *j, const struct sl_target_config *config)
 	char *type, *rest;
 	int rc;
 
-	sl_line_begin(&j->line, "def");
-	sl_line_config(&j->line, config);
+	put_config(&j->line, config);
 	rc = append(j, true);
 	if (rc < 0)
 		return rc;
@@ -262,12 +280,8 @@ sl_journal_open_intent(struct sl_journal *j, const char *pending)
 
 	if (!j)
 		return 0;
-	rc = make_again_if_removed(j);
-	if (rc < 0)
-		return rc;
 	sl_crash_before(SL_POINT_OPEN_INTENT);
-	sl_line_begin(&j->line, "open");
-	sl_line_text(&j->line, "pending", pending);
+	put_open(&j->line, pending);
 	rc = append(j, false);
 	sl_crash_after(SL_POINT_OPEN_INTENT);
 	return rc < 0 ? rc : opens_add(&j->state, pending);
@@ -280,13 +294,7 @@ sl_journal_intent(struct sl_journal *j, const struct sl_open_file *file, const c
 
 	if (!j)
 		return 0;
-	rc = make_again_if_removed(j);
-	if (rc < 0)
-		return rc;
-	sl_line_begin(&j->line, "intent");
-	sl_line_mark(&j->line, "mark", after);
-	sl_line_text(&j->line, "final", final);
-	sl_line_file(&j->line, file);
+	put_intent(&j->line, after, final, file);
 	rc = append(j, true);
 	if (rc < 0)
 		return rc;
@@ -305,9 +313,6 @@ sl_journal_done(struct sl_journal *j, const struct sl_mark *after)
 
 	if (!j)
 		return 0;
-	rc = make_again_if_removed(j);
-	if (rc < 0)
-		return rc;
 	sl_line_begin(&j->line, "done");
 	sl_line_mark(&j->line, "mark", after);
 	rc = append(j, false);
@@ -330,13 +335,7 @@ sl_journal_checkpoint(struct sl_journal *j, const struct sl_checkpoint *checkpoi
 
 	if (!j)
 		return 0;
-	rc = make_again_if_removed(j);
-	if (rc < 0)
-		return rc;
-	sl_line_begin(&j->line, "ckpt");
-	sl_line_mark(&j->line, "mark", &checkpoint->mark);
-	if (checkpoint->file.present)
-		sl_line_file(&j->line, &checkpoint->file);
+	put_checkpoint(&j->line, checkpoint);
 	rc = append(j, true);
 	if (rc < 0)
 		return rc;
@@ -347,55 +346,49 @@ sl_journal_checkpoint(struct sl_journal *j, const struct sl_checkpoint *checkpoi
 }
 
 static int
-put_line(struct sl_journal *j, int fd, uint64_t *size)
+write_line(struct sl_line *line, int fd, uint64_t *size)
 {
-	int rc = sl_line_end(&j->line);
+	int rc = sl_line_end(line);
 
-	*size += j->line.len;
-	return rc < 0 ? rc : write_all(fd, j->line.text, j->line.len);
+	*size += line->len;
+	return rc < 0 ? rc : sl_op_write_all(fd, line->text, line->len);
 }
 
 static int
 write_summary(struct sl_journal *j, int fd, uint64_t *size)
 {
 	const struct sl_journal_state *s = &j->state;
+	struct sl_line line = {0}; /* the journal's own may hold what is about to be appended */
 	size_t i;
 	int rc;
 
 	*size = 0;
-	sl_line_begin(&j->line, HEADER);
-	sl_line_number(&j->line, "version", VERSION);
-	rc = put_line(j, fd, size);
+	sl_line_begin(&line, HEADER);
+	sl_line_number(&line, "version", VERSION);
+	rc = write_line(&line, fd, size);
 	if (rc == 0 && s->has_config) {
-		sl_line_begin(&j->line, "def");
-		sl_line_config(&j->line, &s->config);
-		rc = put_line(j, fd, size);
+		put_config(&line, &s->config);
+		rc = write_line(&line, fd, size);
 	}
 	for (i = 0; rc == 0 && i < s->open_count; i++) {
-		sl_line_begin(&j->line, "open");
-		sl_line_text(&j->line, "pending", s->opens[i]);
-		rc = put_line(j, fd, size);
+		put_open(&line, s->opens[i]);
+		rc = write_line(&line, fd, size);
 	}
 	if (rc == 0 && s->done_pending[0]) {
-		sl_line_begin(&j->line, "last");
-		sl_line_text(&j->line, "pending", s->done_pending);
-		sl_line_number(&j->line, "ino", s->done_ino);
-		rc = put_line(j, fd, size);
+		sl_line_begin(&line, "last");
+		sl_line_text(&line, "pending", s->done_pending);
+		sl_line_number(&line, "ino", s->done_ino);
+		rc = write_line(&line, fd, size);
 	}
 	if (rc == 0 && s->has_mark) {
-		sl_line_begin(&j->line, "ckpt");
-		sl_line_mark(&j->line, "mark", &s->at.mark);
-		if (s->at.file.present)
-			sl_line_file(&j->line, &s->at.file);
-		rc = put_line(j, fd, size);
+		put_checkpoint(&line, &s->at);
+		rc = write_line(&line, fd, size);
 	}
 	if (rc == 0 && s->has_intent) {
-		sl_line_begin(&j->line, "intent");
-		sl_line_mark(&j->line, "mark", &s->intent.mark);
-		sl_line_text(&j->line, "final", s->intent_final);
-		sl_line_file(&j->line, &s->intent.file);
-		rc = put_line(j, fd, size);
+		put_intent(&line, &s->intent.mark, s->intent_final, &s->intent.file);
+		rc = write_line(&line, fd, size);
 	}
+	sl_line_free(&line);
 	return rc;
 }
 

@@ -193,6 +193,24 @@ sl_op_mkdirs(const char *dir, const char *below)
 	return 0;
 }
 
+int
+sl_op_write_all(int fd, const void *data, size_t len)
+{
+	const char *at = data;
+
+	while (len) {
+		ssize_t n = sl_ops.write(fd, at, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EIO;
+		at += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
 void
 sl_error_text(char *errbuf, const char *fmt, ...)
 {

@@ -79,6 +79,9 @@ sl_crash_after(enum sl_point point)
 		sl_op_result_;                                                                                         \
 	})
 
+/** Write all of it. @return 0 or -errno */
+int sl_op_write_all(int fd, const void *data, size_t len);
+
 /** Make a directory and those above it, but none at or above `below`; new entries are fsynced. @return 0 or -errno */
 int sl_op_mkdirs(const char *dir, const char *below);
 /** fsync a directory by path. @return 0 or -errno */

@@ -37,26 +37,16 @@ copy_bytes(int from, int to, uint64_t size)
 
 	if (!buf)
 		return -ENOMEM;
-	while (off < size) {
+	while (rc == 0 && off < size) {
 		ssize_t n = sl_ops.pread(from, buf, chunk, (off_t)off);
-		ssize_t done = 0;
 
 		if (n <= 0) {
 			rc = n < 0 ? -errno : -EIO;
 			break;
 		}
-		while (done < n) {
-			ssize_t m = sl_ops.write(to, buf + done, (size_t)(n - done));
-
-			if (m < 0) {
-				rc = -errno;
-				goto out;
-			}
-			done += m;
-		}
+		rc = sl_op_write_all(to, buf, (size_t)n);
 		off += (uint64_t)n;
 	}
-out:
 	free(buf);
 	return rc;
 }
