@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "app.h"
@@ -95,22 +94,10 @@ parse_flush(const char *text, uint64_t *value)
 	return true;
 }
 
-static const char *
-time_text(uint64_t ns, char text[64])
-{
-	time_t seconds = (time_t)(ns / 1000000000u);
-	struct tm tm;
-
-	gmtime_r(&seconds, &tm);
-	strftime(text, 64, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(text + strlen(text), 64 - strlen(text), ".%09" PRIu64 "Z", ns % 1000000000u);
-	return text;
-}
-
 static void
 summary(const struct sl_import_params *params, const struct sl_import_result *result)
 {
-	char first[64], last[64];
+	char first[SL_TIME_SIZE], last[SL_TIME_SIZE];
 
 	if (!result->capture[0])
 		return;
@@ -120,8 +107,11 @@ summary(const struct sl_import_params *params, const struct sl_import_result *re
 		return;
 	}
 	printf("capture %s: %" PRIu64 " packets, %" PRIu64 " bytes", result->capture, result->packets, result->bytes);
-	if (result->packets)
-		printf(", %s to %s", time_text(result->first_ts, first), time_text(result->last_ts, last));
+	if (result->packets) {
+		sl_time_format_utc(result->first_ts, first);
+		sl_time_format_utc(result->last_ts, last);
+		printf(", %s to %s", first, last);
+	}
 	if (result->too_large)
 		printf(", %" PRIu64 " too large", result->too_large);
 	if (result->bad_times)

@@ -20,6 +20,7 @@
 #include <rte_launch.h>
 
 #include "app.h"
+#include "progress.h"
 #include "push.h"
 #include "push_summary.h"
 #include "sl_filter.h"
@@ -150,23 +151,16 @@ may_stop(const struct push *push, double asked_at)
 	return !push_streams_growing(push->streams) || seconds_now() - asked_at > STOP_GRACE_S;
 }
 
-/* For somebody who waits at a terminal. The cursor is left at the line's start, where a message overwrites it. */
 static void
-show_progress(const struct push *push, bool done)
+show_progress(const struct push *push)
 {
+	bool one_capture = push->start.sequence == push->end.sequence;
 	struct sl_pipeline_stats stats;
-	uint64_t all = push->end.chunk - push->start.chunk;
 
-	if (!push->options.once || !isatty(STDERR_FILENO))
+	if (!push->options.once)
 		return;
 	sl_pipeline_get_stats(push->pipeline, &stats);
-	if (done)
-		fprintf(stderr, "\033[K");
-	else if (push->start.sequence == push->end.sequence && all > 0)
-		fprintf(stderr, "push: %" PRIu64 " %% (%" PRIu64 " of %" PRIu64 " MiB)\033[K\r",
-			stats.chunks * 100 / all, stats.chunks, all);
-	else
-		fprintf(stderr, "push: %" PRIu64 " MiB\033[K\r", stats.chunks);
+	progress_show("push", stats.chunks, one_capture ? push->end.chunk - push->start.chunk : 0);
 }
 
 /* @return true if it ended by itself or was stopped in time */
@@ -191,11 +185,12 @@ look_after(struct push *push)
 			push_streams_serve(push->streams);
 		if (n % SECOND_TICKS == 0) {
 			push_streams_each(push->streams, report_hints, push);
-			show_progress(push, false);
+			show_progress(push);
 		}
 		report_events(push);
 	}
-	show_progress(push, true);
+	if (push->options.once)
+		progress_show("push", 1, 1);
 	push_streams_each(push->streams, report_hints, push);
 	report_events(push);
 	return true;

@@ -101,9 +101,7 @@ push_summary_bad_chunks(const struct push_summary *s, FILE *err)
 static const char *
 failure_text(int error)
 {
-	if (error == 0)
-		return "not finished in time";
-	return error == ENODEV ? "not mounted" : strerror(error);
+	return error ? sl_writer_error_text(error) : "not finished in time";
 }
 
 unsigned int

@@ -45,10 +45,6 @@ int store_export(const struct store_options *options);
 /** Static text. */
 const char *store_state_name(enum sl_capture_state state);
 
-/** On a terminal: how many of the chunks of this capture are done; wiped when all are. */
-void store_progress(const char *what, const char *name, uint64_t done, uint64_t all);
-
-
 /** A buffer for sl_capture_read(), to be freed; NULL after a message. */
 void *store_chunk_buffer(void);
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "app.h"
+#include "progress.h"
 #include "store_actions.h"
 
 /* Packets in the range, in runs that lie side by side: whole chunks are one write. */
@@ -58,8 +59,10 @@ export_chunks(struct sl_capture *capture, const struct store_options *o, FILE *o
 	const struct store_pcap_header header = {
 		STORE_PCAP_MAGIC, 2, 4, 0, 0, info->snap_len ? info->snap_len : STORE_SNAP_LEN, info->link_type};
 	bool whole = o->from == 0 && o->to == UINT64_MAX;
+	char progress[SL_CAPTURE_NAME_MAX + 8];
 	int err = 0;
 
+	snprintf(progress, sizeof(progress), "export %s", info->name);
 	if (fwrite(&header, sizeof(header), 1, out) != 1)
 		err = errno;
 	for (uint64_t n = first; n < end && err == 0; n++) {
@@ -80,7 +83,7 @@ export_chunks(struct sl_capture *capture, const struct store_options *o, FILE *o
 			store_report_bad(capture, n, n, ret);
 			bad++;
 		}
-		store_progress("export", info->name, n + 1 - first, end - first);
+		progress_show(progress, n + 1 - first, end - first);
 	}
 	if (fflush(out) != 0 && err == 0)
 		err = errno;

@@ -8,13 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "app.h"
 #include "store_actions.h"
-
-#define PROGRESS_INTERVAL_MS 200
 
 const char *
 store_state_name(enum sl_capture_state state)
@@ -28,27 +24,6 @@ store_state_name(enum sl_capture_state state)
 		return "unclean";
 	}
 	return "?";
-}
-
-/* A long run of chunks is shown on a terminal only: in a log the lines would be noise. */
-void
-store_progress(const char *what, const char *name, uint64_t done, uint64_t all)
-{
-	static struct timespec last;
-	struct timespec now;
-
-	if (!isatty(STDERR_FILENO) || all == 0)
-		return;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (done < all &&
-		(now.tv_sec - last.tv_sec) * 1000 + (now.tv_nsec - last.tv_nsec) / 1000000 < PROGRESS_INTERVAL_MS)
-		return;
-	last = now;
-	if (done < all)
-		fprintf(stderr, "\r%s %s: %" PRIu64 " %% (%" PRIu64 " of %" PRIu64 " MiB)\033[K", what, name,
-			done * 100 / all, done, all);
-	else
-		fprintf(stderr, "\r\033[K");
 }
 
 static const char *

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "app.h"
+#include "progress.h"
 #include "store_actions.h"
 
 /* A missing segment is one line, not 1024; other bad chunks get a line each. */
@@ -52,8 +53,10 @@ verify_capture(const char *store, struct sl_capture *capture, void *buf)
 	const char *name = sl_capture_info(capture)->name;
 	uint64_t first = sl_capture_first(capture), end = sl_capture_committed(capture), packets = 0;
 	struct bad_run run = {0};
+	char progress[SL_CAPTURE_NAME_MAX + 8];
 	struct sl_chunk chunk;
 
+	snprintf(progress, sizeof(progress), "verify %s", name);
 	/* Chunks that are missing at the end cannot be told without it. */
 	if (sl_capture_head_damaged(capture)) {
 		fprintf(stderr,
@@ -75,7 +78,7 @@ verify_capture(const char *store, struct sl_capture *capture, void *buf)
 			end_bad_run(capture, &run);
 			packets += chunk.packets;
 		}
-		store_progress("verify", name, n + 1 - first, end - first);
+		progress_show(progress, n + 1 - first, end - first);
 	}
 	end_bad_run(capture, &run);
 	printf("%s: %s, %" PRIu64 " chunks, %" PRIu64 " packets, %" PRIu64 " bad\n", name,

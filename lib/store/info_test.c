@@ -225,6 +225,8 @@ test_time(void **state)
 	assert_int_equal(sl_time_parse("2200-01-01", &ns), -ERANGE);
 	sl_time_format(1700000000000000005u, text);
 	assert_string_equal(text, "2023-11-14T23:13:20.000000005+01:00");
+	sl_time_format_utc(1700000000000000005u, text);
+	assert_string_equal(text, "2023-11-14T22:13:20.000000005Z");
 	unsetenv("TZ");
 	tzset();
 }

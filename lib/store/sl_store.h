@@ -347,6 +347,8 @@ const char *sl_time_refusal(int rc);
 
 /** "2023-11-14T23:13:20.000000000+01:00": local time with its offset; sl_time_parse() reads it. Any thread. */
 void sl_time_format(uint64_t ns, char text[SL_TIME_SIZE]);
+/** The same in UTC: "2023-11-14T22:13:20.000000000Z". */
+void sl_time_format_utc(uint64_t ns, char text[SL_TIME_SIZE]);
 
 /** "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx" and a terminating 0. */
 void sl_uuid_format(const struct sl_uuid *uuid, char text[37]);

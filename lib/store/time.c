@@ -184,3 +184,14 @@ sl_time_format(uint64_t ns, char text[SL_TIME_SIZE])
 	/* ISO 8601 wants +hh:mm; strftime gives +hhmm. */
 	snprintf(text, SL_TIME_SIZE, "%s.%09u%.3s:%.2s", date, (unsigned int)(ns % 1000000000u), zone, zone + 3);
 }
+
+void
+sl_time_format_utc(uint64_t ns, char text[SL_TIME_SIZE])
+{
+	time_t sec = (time_t)(ns / 1000000000u);
+	char date[24];
+	struct tm tm;
+
+	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", gmtime_r(&sec, &tm));
+	snprintf(text, SL_TIME_SIZE, "%s.%09uZ", date, (unsigned int)(ns % 1000000000u));
+}

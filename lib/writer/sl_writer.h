@@ -103,6 +103,9 @@ void sl_writers_attach(struct sl_writers *writers, struct sl_pipeline *pipeline)
 /** Writer w's stage. */
 struct sl_stage sl_writers_stage(struct sl_writers *writers, unsigned int w);
 
+/** What a failing target's errno means: strerror(), but "not mounted" for ENODEV. Any thread. */
+const char *sl_writer_error_text(int error);
+
 /** What became of a target; any thread. */
 struct sl_target_stats {
 	uint64_t packets, bytes;  /**< matched and taken; bytes are record bytes */

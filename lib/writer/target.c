@@ -126,8 +126,8 @@ finish(struct sl_target *t)
 	sl_consumer_set(t->consumer, SL_CONSUMER_DONE);
 }
 
-static const char *
-error_text(int error)
+const char *
+sl_writer_error_text(int error)
 {
 	return error == ENODEV ? "not mounted" : strerror(error);
 }
@@ -154,8 +154,8 @@ sl_target_fail(struct sl_target *t, int error, const char *what, const char *pat
 	if (error != t->said_errno) {
 		t->said_errno = error;
 		WLOG(ERR, "target \"%s\": %s %s: %s; its data is kept, and it will be tried again\n", t->cfg->desc,
-			what, path, error_text(error));
-		say(t, "failing: %s %s: %s (errno %d)", what, path, error_text(error), error);
+			what, path, sl_writer_error_text(error));
+		say(t, "failing: %s %s: %s (errno %d)", what, path, sl_writer_error_text(error), error);
 	}
 	go_away(t);
 	update_unpublished(t);
@@ -193,9 +193,9 @@ give_up(struct sl_target *t)
 {
 	atomic_store_explicit(&t->stats.gave_up, true, memory_order_relaxed);
 	WLOG(ERR, "target \"%s\": given up: %s: %s\n", t->cfg->desc, t->stats.error_path,
-		error_text(atomic_load_explicit(&t->stats.error, memory_order_relaxed)));
+		sl_writer_error_text(atomic_load_explicit(&t->stats.error, memory_order_relaxed)));
 	say(t, "given up: %s: %s", t->stats.error_path,
-		error_text(atomic_load_explicit(&t->stats.error, memory_order_relaxed)));
+		sl_writer_error_text(atomic_load_explicit(&t->stats.error, memory_order_relaxed)));
 	finish(t);
 }
 
@@ -247,27 +247,16 @@ drop_head(struct sl_target *t)
 }
 
 static void
-format_time(char *text, size_t size, uint64_t ns)
-{
-	time_t sec = (time_t)(ns / 1000000000u);
-	struct tm tm;
-
-	gmtime_r(&sec, &tm);
-	snprintf(text, size, "%04d-%02d-%02dT%02d:%02d:%02d.%09uZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
-		tm.tm_hour, tm.tm_min, tm.tm_sec, (unsigned int)(ns % 1000000000u));
-}
-
-static void
 published(struct sl_target *t)
 {
 	struct sl_file *f = t->closing;
-	char first[64] = "-", last[64] = "-";
+	char first[SL_TIME_SIZE] = "-", last[SL_TIME_SIZE] = "-";
 	uint64_t ms = (t->writer->now - f->opened_ns) / 1000000;
 
 	count_published(t, f, f->copy);
 	if (f->packets) {
-		format_time(first, sizeof(first), f->first_ts);
-		format_time(last, sizeof(last), f->last_ts);
+		sl_time_format_utc(f->first_ts, first);
+		sl_time_format_utc(f->last_ts, last);
 	}
 	say(t,
 		"published %s: packets %" PRIu64 ", bytes %" PRIu64 ", first %s, last %s, wall %" PRIu64 ".%03" PRIu64
