@@ -516,7 +516,7 @@ class TestConfig(TestSuite):
         checked = run.run([run.SLUICE, "check", self.dir + "/push.lua"])
         warning = re.search(r"^.*: warning: .*is a directory, but files will be made beside it", result.err, re.M)
         verify(warning, result.describe())
-        # The example's name is made for now, so a window may end between the two.
+        # The example's name is that of the present window, which may end between the two.
         verify(warning.group(0) in checked.err, f"{result.err}\n{checked.describe()}")
         verify(os.path.exists(self.dir + "/existing_1638402600-1638402660.pcap"), f"{os.listdir(self.dir)}")
         verify(": warning: " not in self.push(0).err, "a warning about nothing")

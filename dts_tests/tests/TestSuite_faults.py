@@ -29,6 +29,14 @@ class TestFaults(TestSuite):
     def _small_fs(self) -> fs.LoopFs:
         return self.enter(fs.LoopFs(self.dir, 24 * MIB))
 
+    @staticmethod
+    def _fill(disk: fs.LoopFs, left: int) -> str:
+        """Leave so many bytes free; the file that takes the rest."""
+        filler = os.path.join(disk.path, "filler")
+        with open(filler, "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, disk.free() - left)
+        return filler
+
     def _config(self, bad: str, **fields: object) -> str:
         """Two targets: "bad" writes below a directory, "good" below self.dir/good."""
         os.makedirs(os.path.join(self.dir, "good"), exist_ok=True)
@@ -80,9 +88,7 @@ class TestFaults(TestSuite):
             * The third run changes nothing.
         """
         disk = self._small_fs()
-        filler = os.path.join(disk.path, "filler")
-        with open(filler, "wb") as file:
-            os.posix_fallocate(file.fileno(), 0, disk.free() - 4 * MIB)
+        filler = self._fill(disk, 4 * MIB)
         out = os.path.join(disk.path, "out")
         os.mkdir(out)
         config = self._config(out)
@@ -117,9 +123,7 @@ class TestFaults(TestSuite):
             * The same run completes with exit 0; all packets are there once; the fault was reported once.
         """
         disk = self._small_fs()
-        filler = os.path.join(disk.path, "filler")
-        with open(filler, "wb") as file:
-            os.posix_fallocate(file.fileno(), 0, disk.free() - 4 * MIB)
+        filler = self._fill(disk, 4 * MIB)
         out = os.path.join(disk.path, "out")
         os.mkdir(out)
         with run.push_start(self._config(out), self.store, "--once", "--retry-for", "30") as push:
@@ -304,9 +308,7 @@ class TestFaults(TestSuite):
         self._verify_report(result, out, "MinFree keeps 1024 MiB by default")
         self._verify_all(os.path.join(self.dir, "good"))
 
-        filler = os.path.join(disk.path, "filler")
-        with open(filler, "wb") as file:
-            os.posix_fallocate(file.fileno(), 0, disk.free() - 6 * MIB)
+        filler = self._fill(disk, 6 * MIB)
         args = ("--once", "--retry-for", "30", *self._state())
         with run.push_start(self._config(out, MinFree=4 * MIB), self.store, *args) as push:
             push.wait_until(lambda: "MinFree keeps 4 MiB" in push.err, what="report of MinFree")
