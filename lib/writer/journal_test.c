@@ -400,6 +400,14 @@ test_removed(void **state)
 	assert_true(sl_journal_state(j)->has_config);
 	assert_int_equal(sl_journal_state(j)->open_count, 1);
 	check_mark(&sl_journal_state(j)->at.mark, &c->mark);
+	/* a new definition finds it gone too */
+	cfg.split_byte = 12345;
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(sl_journal_define(j, &cfg, false), 0);
+	sl_journal_close(j);
+	j = open_journal();
+	assert_int_equal(sl_journal_state(j)->config.split_byte, 12345);
+	check_mark(&sl_journal_state(j)->at.mark, &c->mark);
 	sl_journal_close(j);
 	free(c);
 }
