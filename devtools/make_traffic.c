@@ -4,8 +4,9 @@
 
 /*
  * Writes a pcap file of mixed traffic: TCP connections from handshake to FIN, UDP, DNS, ICMP, ARP, IPv6, VLAN tags,
- * multicast, fragments, tunnels; right checksums, bursts of a flow, IMIX-like sizes, nanosecond times. The same options
- * give the same bytes. One file without dependencies, so that a test can compile it anywhere.
+ * multicast, fragments, tunnels; right checksums, bursts of a flow, IMIX-like sizes, nanosecond times; or one of the
+ * profiles of the performance suite. The same options give the same bytes. No dependencies, so that a test can compile
+ * it anywhere.
  */
 
 #include <errno.h>
@@ -21,10 +22,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "traffic.h"
+#include "traffic_profile.h"
+
 #define NS UINT64_C(1000000000)
-#define MAX_FRAME 2048
 #define OUT_BUFFER (4u << 20)
-#define POOL (1u << 20)
 /* Mean bytes of a record with its header, to turn bytes into packets for the pace; measured, need not be exact. */
 #define MEAN_RECORD 720.0
 
@@ -47,66 +49,30 @@ static const struct {
 static struct {
 	uint64_t packets, bytes, start, seed, disorder;
 	double duration;
-	unsigned int flows, snaplen;
+	unsigned int flows, groups, snaplen;
 	enum link link;
+	const struct profile *profile;
 	bool usec, big_endian, live;
 	const char *path;
 } opt = {
 	.start = 1767605400 * NS, /* 2026-01-05 09:30:00 UTC */
 	.seed = 1,
 	.duration = 300,
-	.flows = 400,
+	.groups = 96,
 	.snaplen = 262144,
 };
 
 /* ---------------------------------------------------------------- random numbers */
 
-static uint64_t rng;
-
-/* splitmix64: the same on every machine, unlike rand(). */
-static uint64_t
-random64(void)
-{
-	uint64_t z = (rng += UINT64_C(0x9e3779b97f4a7c15));
-
-	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return z ^ (z >> 31);
-}
-
-static uint32_t
-below(uint32_t n)
-{
-	return (uint32_t)((random64() >> 32) * n >> 32);
-}
-
-static bool
-chance(unsigned int percent)
-{
-	return below(100) < percent;
-}
+uint64_t rng;
 
 /* ---------------------------------------------------------------- a packet under construction */
 
-static uint8_t pool[POOL + MAX_FRAME]; /* payload bytes */
+uint8_t pool[POOL + MAX_FRAME]; /* payload bytes */
 static uint8_t net[MAX_FRAME]; /* network layer */
 static uint8_t frame[MAX_FRAME + 128];
 static uint8_t vlan_tags; /* 0, 1 or 2 */
 static uint16_t vlan_id;
-
-static void
-put16(uint8_t *p, uint32_t v)
-{
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static void
-put32(uint8_t *p, uint32_t v)
-{
-	put16(p, v >> 16);
-	put16(p + 2, v & 0xffff);
-}
 
 /* Ones' complement sum of 16-bit words in host order; the result is folded and may be stored as it is (RFC 1071). */
 static uint64_t
@@ -164,6 +130,7 @@ struct flow {
 	uint8_t tags;
 	uint16_t vlan, ident;
 	uint32_t left; /* data packets until FIN */
+	uint32_t age; /* --profile=realistic: packets until another flow takes its place */
 };
 
 enum tcp_flag { FIN = 1, SYN = 2, RST = 4, PSH = 8, ACK = 16 };
@@ -315,6 +282,25 @@ make_flow(struct flow *f)
 		memcpy(f->b.mac, (const uint8_t[]){1, 0, 0x5e, 1, 1, f->b.v4[3]}, 6);
 		f->bport = 5001;
 	}
+}
+
+/* As make_flow(), among thousands of hosts, with a size after which it ends. */
+static void
+make_realistic_flow(struct flow *f)
+{
+	uint32_t client = below(4000), server = below(200) + below(200);
+
+	make_flow(f);
+	memcpy(f->a.v4, (const uint8_t[]){10, 0, (uint8_t)(client / 250), (uint8_t)(1 + client % 250)}, 4);
+	put16(f->a.v6 + 14, client + 1);
+	put16(f->a.mac + 4, client + 1);
+	if (!f->multicast) {
+		memcpy(f->b.v4, (const uint8_t[]){192, 168, (uint8_t)(server / 200), (uint8_t)(1 + server % 200)}, 4);
+		put16(f->b.v6 + 14, server + 1);
+		put16(f->b.mac + 4, server + 1);
+	}
+	f->age = profile_flow_size();
+	f->left = f->age;
 }
 
 static size_t
@@ -670,25 +656,64 @@ sleep_until(uint64_t ts)
 		;
 }
 
+/* Bursts: stay with a flow, else prefer those with a low number, as real flows are of uneven size. */
+static struct flow *
+next_flow(struct flow *flows, struct flow *f)
+{
+	uint32_t a, b;
+
+	if (chance(70))
+		return f;
+	a = below(opt.flows);
+	b = below(opt.flows);
+	return &flows[a < b ? a : b];
+}
+
+static struct flow *
+next_realistic_flow(struct flow *flows, struct flow *f)
+{
+	static uint32_t train;
+
+	if (!train) {
+		uint32_t a = below(opt.flows), b = below(opt.flows);
+
+		f = &flows[a < b ? a : b];
+		train = profile_train();
+	}
+	train--;
+	/* A TCP connection is closed first. */
+	if (f->proto == 6 ? f->age != f->left && f->phase == 0 : f->age-- == 0)
+		make_realistic_flow(f);
+	return f;
+}
+
+static void
+fail_start(void)
+{
+	fprintf(stderr, "make_traffic: out of memory for %u flows\n", opt.flows);
+	exit(1);
+}
+
 static void
 generate(void)
 {
+	const struct profile *profile = opt.profile;
 	struct flow *flows = calloc(opt.flows, sizeof(*flows)), *f;
 	double mean_gap, ts;
 	uint64_t written = 0, count;
 
-	if (!flows) {
-		fprintf(stderr, "make_traffic: out of memory for %u flows\n", opt.flows);
-		exit(1);
-	}
+	if (!flows)
+		fail_start();
 	rng = opt.seed * UINT64_C(0x2545f4914f6cdd1d) + 1;
 	for (size_t i = 0; i < sizeof(pool); i += 8) {
 		uint64_t v = random64();
 
 		memcpy(pool + i, &v, 8);
 	}
+	if (profile && profile_start(profile, opt.flows, opt.groups))
+		fail_start();
 	for (unsigned int i = 0; i < opt.flows; i++)
-		make_flow(&flows[i]);
+		(profile ? make_realistic_flow : make_flow)(&flows[i]);
 	f = flows;
 
 	put_word(opt.usec ? 0xa1b2c3d4 : 0xa1b23c4d);
@@ -698,20 +723,20 @@ generate(void)
 	put_word(opt.snaplen);
 	put_word(links[opt.link].linktype);
 	written = 24;
-	count = opt.packets ? opt.packets : (uint64_t)((double)opt.bytes / MEAN_RECORD) + 1;
+	count = opt.packets ? opt.packets
+			    : (uint64_t)((double)opt.bytes / (profile ? profile->mean_record : MEAN_RECORD)) + 1;
 	mean_gap = opt.duration * (double)NS / (double)count;
 	ts = 0;
 	for (uint64_t i = 0; opt.packets ? i < opt.packets : written < opt.bytes; i++) {
 		uint64_t stamp;
 		size_t len, before = out_used;
 
-		/* Bursts: stay with a flow, else prefer those with a low number, as real flows are of uneven size. */
-		if (!chance(70)) {
-			uint32_t a = below(opt.flows), b = below(opt.flows);
-
-			f = &flows[a < b ? a : b];
+		if (profile && profile->next) {
+			len = profile->next(frame);
+		} else {
+			f = (profile ? next_realistic_flow : next_flow)(flows, f);
+			len = next_frame(f);
 		}
-		len = next_frame(f);
 		stamp = opt.start + (uint64_t)ts;
 		if (opt.disorder && chance(5))
 			stamp -= below((uint32_t)opt.disorder);
@@ -725,6 +750,7 @@ generate(void)
 		ts -= mean_gap * log(((double)(random64() >> 11) + 1) / 9007199254740993.0);
 	}
 	flush_out();
+	profile_end();
 	free(flows);
 }
 
@@ -734,12 +760,15 @@ static void
 usage(FILE *to)
 {
 	fprintf(to, "usage: make_traffic [OPTION]... FILE ('-' is standard output)\n\n"
+		    "  --profile=NAME  traffic of the performance suite instead of a bit of everything:\n");
+	profile_list(to);
+	fprintf(to, "  --groups=N      multicast groups of --profile=multicast (default 96)\n"
 		    "  --packets=N     packets to write (default 100000 unless --bytes is given)\n"
 		    "  --bytes=N       stop after so many bytes; 2e9 is understood\n"
 		    "  --duration=S    seconds that the packets span (default 300)\n"
 		    "  --start=S       time of the first packet, seconds since 1970 (default 2026-01-05 09:30 UTC)\n"
 		    "  --seed=N        another seed, other packets\n"
-		    "  --flows=N       flows at a time (default 400)\n"
+		    "  --flows=N       flows at a time (default 400, or the profile's)\n"
 		    "  --link=NAME     ethernet, raw, sll, sll2, radiotap, ppp, ppp_hdlc, ppp_ether\n"
 		    "  --snaplen=N     bytes kept of a packet\n"
 		    "  --disorder=NS   one packet in twenty is up to so many ns (below 4e9) early in time\n"
@@ -787,6 +816,8 @@ parse(int argc, char **argv)
 		{"usec", no_argument, NULL, 'u'},
 		{"big-endian", no_argument, NULL, 'e'},
 		{"live", no_argument, NULL, 'L'},
+		{"profile", required_argument, NULL, 'P'},
+		{"groups", required_argument, NULL, 'g'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
@@ -832,6 +863,16 @@ parse(int argc, char **argv)
 		case 'L':
 			opt.live = true;
 			break;
+		case 'P':
+			opt.profile = profile_by_name(optarg);
+			if (!opt.profile) {
+				fprintf(stderr, "make_traffic: --profile=%s: not known, see --help\n", optarg);
+				exit(2);
+			}
+			break;
+		case 'g':
+			opt.groups = (unsigned int)number(name, optarg, 1);
+			break;
 		case 'h':
 			usage(stdout);
 			exit(0);
@@ -845,6 +886,12 @@ parse(int argc, char **argv)
 		exit(2);
 	}
 	opt.path = argv[optind];
+	if (opt.profile && opt.profile->next && opt.link != ETHERNET) {
+		fprintf(stderr, "make_traffic: --profile=%s is Ethernet only\n", opt.profile->name);
+		exit(2);
+	}
+	if (!opt.flows)
+		opt.flows = opt.profile ? opt.profile->flows : 400;
 	if (!opt.packets && !opt.bytes)
 		opt.packets = 100000;
 }

@@ -11,7 +11,8 @@ import tempfile
 from .pcap import Packet, packet, read_pcap
 from .run import REPO, SLUICE, run
 
-_SOURCE = os.path.join(REPO, "devtools", "make_traffic.c")
+_SOURCES = [os.path.join(REPO, "devtools", name) for name in ("make_traffic.c", "traffic_profile.c")]
+_HEADERS = [os.path.join(REPO, "devtools", name) for name in ("traffic.h", "traffic_profile.h")]
 _tool: str | None = None
 
 
@@ -21,9 +22,10 @@ def make_traffic_tool() -> str:
     if _tool is None:
         beside = os.path.join(os.path.dirname(os.path.dirname(SLUICE)), "devtools", "make_traffic")
         _tool = os.environ.get("MAKE_TRAFFIC", beside)
-        if not os.path.exists(_tool) or os.path.getmtime(_tool) < os.path.getmtime(_SOURCE):
+        newest = max(os.path.getmtime(name) for name in _SOURCES + _HEADERS)
+        if not os.path.exists(_tool) or os.path.getmtime(_tool) < newest:
             _tool = os.path.join(tempfile.mkdtemp(prefix="sluice-tool-"), "make_traffic")
-            subprocess.run(["cc", "-O2", "-std=gnu17", "-D_GNU_SOURCE", "-o", _tool, _SOURCE, "-lm"], check=True)
+            subprocess.run(["cc", "-O2", "-std=gnu17", "-D_GNU_SOURCE", "-o", _tool, *_SOURCES, "-lm"], check=True)
     return _tool
 
 
