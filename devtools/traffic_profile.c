@@ -21,6 +21,7 @@
 #define HEAD_UDP (ETHER + 20 + 8)
 #define FRAME_MIN 60 /* 64 bytes on the wire: captures hold no FCS */
 #define FRAME_MAX 1514
+#define FCS 4
 #define FLOW_CAP 1000000u
 
 struct template
@@ -206,16 +207,12 @@ flow_frame(uint8_t *frame, size_t len)
 	return len;
 }
 
-static size_t
-next_64(uint8_t *frame)
-{
-	return flow_frame(frame, FRAME_MIN);
-}
+static size_t fixed_len;
 
 static size_t
-next_1518(uint8_t *frame)
+next_fixed(uint8_t *frame)
 {
-	return flow_frame(frame, FRAME_MAX);
+	return flow_frame(frame, fixed_len);
 }
 
 static size_t
@@ -310,13 +307,26 @@ static const struct profile profiles[] = {
 	{"realistic", "mixed protocols, heavy-tailed flows, trains of a flow, 4000 flows live", 640, 4000, NULL},
 	{"imix", "frames of 64, 594 and 1518 bytes on the wire as 7:4:1 (captured: 4 less, no FCS)", 373, 4000,
 		next_imix},
-	{"64", "all frames 64 bytes on the wire (captured: 60)", 76, 4000, next_64},
-	{"1518", "all frames 1518 bytes on the wire (captured: 1514)", 1530, 4000, next_1518},
 	{"adversarial", "no locality: every packet has new addresses, ports and size", 804, 1, next_adversarial},
 	{"multicast", "market data: UDP to --groups groups 239.1.x.y, port 10000 + group", 382, 1, next_multicast},
 };
 
 #define PROFILES (sizeof(profiles) / sizeof(profiles[0]))
+
+static const struct profile *
+fixed_by_name(const char *name)
+{
+	static struct profile fixed = {.flows = 4000, .next = next_fixed};
+	char *end;
+	unsigned long wire = strtoul(name, &end, 10);
+
+	if (*end || wire < FRAME_MIN + FCS || wire > FRAME_MAX + FCS)
+		return NULL;
+	fixed.name = name;
+	fixed_len = wire - FCS;
+	fixed.mean_record = (double)fixed_len + 16;
+	return &fixed;
+}
 
 const struct profile *
 profile_by_name(const char *name)
@@ -324,12 +334,14 @@ profile_by_name(const char *name)
 	for (size_t i = 0; i < PROFILES; i++)
 		if (!strcmp(profiles[i].name, name))
 			return &profiles[i];
-	return NULL;
+	return fixed_by_name(name);
 }
 
 void
 profile_list(FILE *to)
 {
+	fprintf(to, "                  %-12s %s\n", "64 to 1518",
+		"all frames of that size on the wire (captured: 4 less)");
 	for (size_t i = 0; i < PROFILES; i++)
 		fprintf(to, "                  %-12s %s\n", profiles[i].name, profiles[i].about);
 }
