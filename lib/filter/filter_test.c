@@ -13,50 +13,9 @@
 #include "filter_test.h"
 #include "hint.h"
 #include "sl_filter.h"
+#include "test_chunk.h"
 
-/* ---------------------------------------------------------------- a chunk made by hand */
-
-struct test_chunk {
-	uint8_t *base;
-	uint32_t *index;
-	uint32_t end;
-	struct sl_chunk view;
-};
-
-static struct test_chunk
-new_chunk(void)
-{
-	struct test_chunk c = {.base = aligned_alloc(64, SL_CHUNK_SIZE), .index = calloc(65536, sizeof(uint32_t))};
-
-	assert_non_null(c.base);
-	assert_non_null(c.index);
-	c.end = 64;
-	c.view = (struct sl_chunk){.base = c.base, .index = c.index, .records_off = 64};
-	return c;
-}
-
-static void
-free_chunk(struct test_chunk *c)
-{
-	free(c->base);
-	free(c->index);
-}
-
-static bool
-add_packet(struct test_chunk *c, const void *data, uint32_t caplen, uint32_t len)
-{
-	struct sl_record r = {.sec = 1, .nsec = c->view.packets, .caplen = caplen, .len = len};
-
-	if (c->end + sizeof(r) + caplen > SL_CHUNK_SIZE || c->view.packets == SL_CHUNK_MAX_PACKETS)
-		return false;
-	memcpy(c->base + c->end, &r, sizeof(r));
-	memcpy(c->base + c->end + sizeof(r), data, caplen);
-	c->index[c->view.packets++] = c->end | 3u << 20;
-	c->end += (uint32_t)sizeof(r) + caplen;
-	c->view.min_ts = 1000000000u;
-	c->view.max_ts = sl_record_ts(&r);
-	return true;
-}
+/* ---------------------------------------------------------------- chunks and sets */
 
 /* IPv4 with TCP, UDP or ICMP on Ethernet, small ports, truncated now and then. */
 static void
@@ -500,6 +459,15 @@ main(void)
 		cmocka_unit_test(test_prove_finds_crash),
 		cmocka_unit_test(test_prove_finds_mutants),
 		cmocka_unit_test(test_prove_time_limit),
+		cmocka_unit_test(test_track),
+		cmocka_unit_test(test_units),
+		cmocka_unit_test(test_cache_expressions),
+		cmocka_unit_test(test_cache_programs),
+		cmocka_unit_test(test_cache_few_misses),
+		cmocka_unit_test(test_cache_mask_per_class),
+		cmocka_unit_test(test_cache_beyond),
+		cmocka_unit_test(test_cache_gives_way),
+		cmocka_unit_test(test_cache_forgets),
 		cmocka_unit_test(test_check),
 		cmocka_unit_test(test_merging),
 		cmocka_unit_test(test_constant_programs),

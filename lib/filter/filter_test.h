@@ -27,6 +27,17 @@ void test_prove_finds_mutants(void **state);
 void test_prove_time_limit(void **state);
 void test_checker_time(void **state);
 
+void test_units(void **state);
+void test_track(void **state);
+
+void test_cache_expressions(void **state);
+void test_cache_programs(void **state);
+void test_cache_few_misses(void **state);
+void test_cache_mask_per_class(void **state);
+void test_cache_beyond(void **state);
+void test_cache_gives_way(void **state);
+void test_cache_forgets(void **state);
+
 void test_check(void **state);
 void test_merging(void **state);
 void test_constant_programs(void **state);

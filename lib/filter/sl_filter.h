@@ -64,6 +64,34 @@ int sl_filter_set_create(const char *const *expressions, size_t count, uint32_t 
 	unsigned int lanes, struct sl_filter_set **set, char *errbuf);
 void sl_filter_set_free(struct sl_filter_set *set);
 
+/** Which instructions the verdict cache compares with. */
+enum sl_filter_vectors {
+	SL_FILTER_WIDE,     /**< the widest that the CPU has */
+	SL_FILTER_PORTABLE, /**< those that every CPU has: for tests and measurements */
+};
+
+/**
+ * Let packets that agree with an earlier one in all bytes that decided its verdicts have its verdicts, without running the
+ * programs. Main thread, once, before the first sl_filter_run(). Does nothing where it would not pay. A lane's cache
+ * takes some 3 MB; wide keys double that.
+ *
+ * @return 0, -ENOMEM
+ */
+int sl_filter_use_cache(struct sl_filter_set *set, enum sl_filter_vectors vectors);
+
+/** What the verdict caches of all lanes have done. */
+struct sl_filter_stats {
+	uint32_t cached_programs; /**< programs whose verdicts are cached; 0: no cache */
+	uint32_t units;           /**< of these, those that differ in constants only counted as one */
+	uint64_t packets;         /**< packets looked at */
+	uint64_t misses;          /**< not found: all programs were run and the verdicts kept */
+	uint64_t direct;          /**< not looked up, since too few of their class were found: programs were run */
+	uint64_t beyond;          /**< of the misses, those that bytes behind the key decided: not kept */
+	uint64_t forgotten;       /**< times that all was forgotten, since numbers had run out */
+};
+/** Any thread; the counts may lag behind. */
+void sl_filter_get_stats(const struct sl_filter_set *set, struct sl_filter_stats *stats);
+
 /** Different programs in the set. */
 unsigned int sl_filter_programs(const struct sl_filter_set *set);
 /** program[i]: the program of expression i; count entries, owned by the set. */

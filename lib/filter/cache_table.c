@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "cache_table.h"
+
+#define ENTRIES (CACHE_BUCKETS * CACHE_WAYS)
+
+int
+cache_table_init(struct sl_cache *c)
+{
+	c->classes = aligned_alloc(64, CACHE_CLASSES * sizeof(*c->classes));
+	c->buckets = aligned_alloc(64, CACHE_BUCKETS * sizeof(*c->buckets));
+	c->keys = aligned_alloc(64, (size_t)ENTRIES * CACHE_KEY);
+	/* From the system, untouched: without wide classes it costs nothing. */
+	c->high_keys = aligned_alloc(4096, (size_t)ENTRIES * CACHE_KEY);
+	if (!c->classes || !c->buckets || !c->keys || !c->high_keys)
+		return -ENOMEM;
+	memset(c->keys, 0, (size_t)ENTRIES * CACHE_KEY);
+	/* Only speed depends on them. */
+	if (getrandom(c->seed, sizeof(c->seed), GRND_NONBLOCK) != (ssize_t)sizeof(c->seed))
+		for (unsigned int i = 0; i < sizeof(c->seed) / sizeof(c->seed[0]); i++)
+			c->seed[i] = UINT64_C(0x9e3779b97f4a7c15) * (i + 1);
+	cache_table_clear(c);
+	return 0;
+}
+
+void
+cache_table_fini(struct sl_cache *c)
+{
+	free(c->classes);
+	free(c->buckets);
+	free(c->keys);
+	free(c->high_keys);
+}
+
+static void
+class_begin(struct sl_cache *c, struct cache_class *cls)
+{
+	memset(cls, 0, sizeof(*cls));
+	cls->mask_id = c->next_mask_id++;
+	cls->pause = CACHE_PAUSE_MIN;
+}
+
+void
+cache_table_clear(struct sl_cache *c)
+{
+	memset(c->class_of, 0, sizeof(c->class_of));
+	memset(c->buckets, 0, CACHE_BUCKETS * sizeof(*c->buckets));
+	c->next_mask_id = 1;
+	/* The first class is of all that come when there is no room for one of their own. */
+	class_begin(c, &c->classes[0]);
+	c->class_count = 1;
+}
+
+struct cache_class *
+cache_class_new(struct sl_cache *c, uint32_t key)
+{
+	uint32_t at = cache_class_slot(key);
+	struct cache_class *cls;
+
+	if (c->class_count == CACHE_CLASSES || c->next_mask_id > CACHE_MASKS)
+		return &c->classes[0];
+	while (c->class_of[at].number != 0)
+		at = (at + 1) % CACHE_CLASS_SLOTS;
+	cls = &c->classes[c->class_count];
+	c->class_of[at].key = key;
+	c->class_of[at].number = c->class_count++;
+	class_begin(c, cls);
+	return cls;
+}
+
+bool
+cache_class_widen(struct sl_cache *c, struct cache_class *cls, const struct sl_track *track)
+{
+	uint64_t more[2] = {track->reads[0] & ~cls->mask[0], track->reads[1] & ~cls->mask[1]};
+
+	if ((more[0] | more[1]) == 0 && track->need <= cls->need)
+		return true;
+	if (c->next_mask_id > CACHE_MASKS)
+		return false;
+	cls->mask_id = c->next_mask_id++;
+	if (track->need > cls->need)
+		cls->need = track->need;
+	for (unsigned int half = 0; half < 2; half++) {
+		cls->mask[half] |= more[half];
+		for (; more[half] != 0; more[half] &= more[half] - 1)
+			cls->bytes[64 * half + (unsigned int)__builtin_ctzll(more[half])] = 0xff;
+	}
+	cls->wide = cls->mask[1] != 0;
+	return true;
+}
+
+static void
+make_half(const uint8_t *mask, const uint8_t *data, uint32_t len, uint8_t *key)
+{
+	uint32_t n = len < CACHE_KEY ? len : CACHE_KEY;
+
+	for (uint32_t i = 0; i < n; i++)
+		key[i] = data[i] & mask[i];
+	memset(key + n, 0, CACHE_KEY - n);
+}
+
+void
+cache_key_make(const struct cache_class *cls, const uint8_t *data, uint32_t caplen, struct cache_key *key)
+{
+	make_half(cls->bytes, data, caplen, key->low);
+	if (cls->wide)
+		make_half(cls->bytes + CACHE_KEY, data + CACHE_KEY, caplen > CACHE_KEY ? caplen - CACHE_KEY : 0,
+			key->high);
+}
+
+void
+cache_insert(struct sl_cache *c, const struct cache_class *cls, const uint8_t *data, uint32_t caplen, uint16_t set)
+{
+	uint32_t tag = cache_tag(cls, caplen), way, at;
+	struct cache_bucket *b;
+	struct cache_key key;
+	uint64_t hash;
+
+	cache_key_make(cls, data, caplen, &key);
+	hash = cache_hash(c, &key, cls->wide, tag);
+	at = cache_bucket_of(hash);
+	b = &c->buckets[at];
+	for (way = 0; way < CACHE_WAYS && b->tag[way] != 0; way++)
+		;
+	if (way == CACHE_WAYS)
+		way = b->victim++ % CACHE_WAYS;
+	b->tag[way] = tag | cache_tag_hash(hash);
+	b->set[way] = set;
+	memcpy(c->keys + ((size_t)at * CACHE_WAYS + way) * CACHE_KEY, key.low, CACHE_KEY);
+	if (cls->wide)
+		memcpy(c->high_keys + ((size_t)at * CACHE_WAYS + way) * CACHE_KEY, key.high, CACHE_KEY);
+}

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+#ifndef SL_FILTER_CACHE_TABLE_H
+#define SL_FILTER_CACHE_TABLE_H
+
+/**
+ * @file
+ * Inside of the verdict cache, between cache.c (what a miss does, lists), cache_scan.c (the loop over packets) and
+ * cache_table.c (keys and entries). Only these include it. One lcore.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cache.h"
+#include "classify.h"
+#include "verdict_sets.h"
+
+#define CACHE_KEY 64u       /* bytes of a key; a wide one has as many again */
+#define CACHE_WAYS 4u
+#define CACHE_BUCKETS 8192u
+#define CACHE_CLASSES 256u
+#define CACHE_CLASS_SLOTS 1024u /* ten bits: cache_class_slot() */
+#define CACHE_MASKS 0xffffu /* masks that can be told apart before all is forgotten */
+#define CACHE_WHOLE 255u    /* the captured length does not matter: nothing looked behind its end */
+#define CACHE_DIRECT 0xffffu /* instead of a verdict set: the packet takes the direct way */
+#define CACHE_BATCH 32u
+#define CACHE_JUDGE_EVERY 1024u /* lookups of a class */
+#define CACHE_PAUSE_MIN 4096u   /* lookups left out, the first time */
+
+_Static_assert(SL_TRACK_WINDOW == 2 * CACHE_KEY && SL_TRACK_WINDOW < CACHE_WHOLE, "keys cover the window");
+_Static_assert(SL_VERDICT_SETS_MAX < CACHE_DIRECT, "verdict set numbers");
+
+/** Packets that steer alike, and the bytes that have decided about any of them. */
+struct cache_class {
+	_Alignas(64) uint8_t bytes[SL_TRACK_WINDOW]; /**< the mask: 0xff for each byte of the key */
+	uint64_t mask[2];    /**< the same, a bit a byte */
+	uint32_t need;       /**< from this captured length on, it decides nothing */
+	uint32_t mask_id;    /**< number of this state of the mask; never used before since all was forgotten */
+	bool wide;           /**< the key needs its second half */
+	uint32_t seen, missed; /**< since the last judgement */
+	uint32_t last_missed;
+	uint32_t bypass;     /**< packets that are not looked up */
+	uint32_t pause;      /**< the next bypass */
+};
+
+/** Four entries; a tag tells the mask, the captured length and eight bits of the hash. */
+struct cache_bucket {
+	_Alignas(32) uint32_t tag[CACHE_WAYS]; /**< 0: free */
+	uint16_t set[CACHE_WAYS];
+	uint32_t victim;
+};
+
+struct cache_key {
+	_Alignas(64) uint8_t low[CACHE_KEY];
+	uint8_t high[CACHE_KEY]; /**< of a wide class only */
+};
+
+struct sl_cache {
+	struct sl_cache_params params;
+	struct sl_link_layout layout;
+	void (*scan)(struct sl_cache *cache, const struct sl_chunk *chunk, uint32_t from, uint32_t to);
+	struct cache_class *classes;
+	unsigned int class_count;
+	struct {
+		uint32_t key;
+		uint32_t number; /* of the class; 0: free */
+	} class_of[CACHE_CLASS_SLOTS];
+	uint32_t next_mask_id;
+	uint64_t seed[10];
+	struct cache_bucket *buckets;
+	uint8_t *keys;      /* CACHE_KEY bytes an entry */
+	uint8_t *high_keys; /* as many; touched by wide classes only */
+	struct sl_verdict_sets sets;
+	uint64_t *accepted; /* bitmap of the packet being resolved */
+	bool forget;        /* numbers have run out: begin anew before the next packets */
+	uint32_t cost_direct, cost_miss; /* of all units, in ns or so */
+
+	uint16_t *set_of;   /* verdict set of each packet of the part under way, or CACHE_DIRECT */
+	uint32_t part;      /* packets that are worked on at a time */
+	uint16_t *direct;   /* those of the part that take the direct way */
+	uint16_t *direct_lists; /* part entries a program; made when first needed */
+	uint32_t *direct_counts;
+	uint16_t *lists;    /* stride entries a program */
+	size_t lists_room, stride;
+	uint16_t **ends;    /* by program: where its next packet goes */
+	uint16_t **part_starts;
+
+	_Atomic uint64_t packets, misses, bypassed, beyond, forgotten;
+};
+
+/* ---- cache_table.c */
+
+int cache_table_init(struct sl_cache *c);
+void cache_table_fini(struct sl_cache *c);
+/** Forget all: classes, masks, entries, sets. */
+void cache_table_clear(struct sl_cache *c);
+struct cache_class *cache_class_new(struct sl_cache *c, uint32_t key);
+/** Take what a run depended on into the mask. @return false: out of mask numbers */
+bool cache_class_widen(struct sl_cache *c, struct cache_class *cls, const struct sl_track *track);
+/** The key of a packet, in portable code. */
+void cache_key_make(const struct cache_class *cls, const uint8_t *data, uint32_t caplen, struct cache_key *key);
+void cache_insert(struct sl_cache *c, const struct cache_class *cls, const uint8_t *data, uint32_t caplen, uint16_t set);
+
+static inline uint32_t
+cache_class_slot(uint32_t key)
+{
+	return (key * 0x9e3779b1u) >> 22;
+}
+
+/** The class that packets of this kind have; it is made if it is new. */
+static inline struct cache_class *
+cache_class_of(struct sl_cache *c, uint32_t key)
+{
+	uint32_t at = cache_class_slot(key);
+
+	while (c->class_of[at].number != 0) {
+		if (c->class_of[at].key == key)
+			return &c->classes[c->class_of[at].number];
+		at = (at + 1) % CACHE_CLASS_SLOTS;
+	}
+	return cache_class_new(c, key);
+}
+
+static inline uint32_t
+cache_tag(const struct cache_class *cls, uint32_t caplen)
+{
+	return cls->mask_id << 16 | (caplen >= cls->need ? CACHE_WHOLE : caplen) << 8;
+}
+
+static inline uint64_t
+cache_mix(uint64_t a, uint64_t b)
+{
+	__extension__ unsigned __int128 product = (unsigned __int128)a * b;
+
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static inline uint64_t
+cache_hash_half(const uint64_t *seed, const uint8_t *bytes)
+{
+	uint64_t w[CACHE_KEY / 8];
+
+	memcpy(w, bytes, sizeof(w));
+	return cache_mix(w[0] ^ seed[0], w[1] ^ seed[1]) ^ cache_mix(w[2] ^ seed[2], w[3] ^ seed[3]) ^
+	       cache_mix(w[4] ^ seed[4], w[5] ^ seed[5]) ^ cache_mix(w[6] ^ seed[6], w[7] ^ seed[7]);
+}
+
+/** Seeds are random: traffic that is made to collide would have to know them. */
+static inline uint64_t
+cache_hash(const struct sl_cache *c, const struct cache_key *key, bool wide, uint32_t tag)
+{
+	uint64_t h = cache_hash_half(c->seed, key->low);
+
+	if (wide)
+		h = cache_mix(h ^ c->seed[8], cache_hash_half(c->seed, key->high) ^ c->seed[9]);
+	return cache_mix(h ^ tag, c->seed[9]);
+}
+
+static inline uint32_t
+cache_bucket_of(uint64_t hash)
+{
+	return (uint32_t)hash % CACHE_BUCKETS;
+}
+
+static inline uint32_t
+cache_tag_hash(uint64_t hash)
+{
+	return (uint32_t)(hash >> 56);
+}
+
+/* ---- cache.c */
+
+/** Run all programs on a packet that is not in the table, and keep the outcome. @return verdict set or CACHE_DIRECT */
+uint16_t cache_resolve(struct sl_cache *c, struct cache_class *cls, const uint8_t *data, uint32_t caplen);
+/** Enough packets of a class have been seen: go on looking them up? */
+void cache_judge(struct sl_cache *c, struct cache_class *cls);
+
+/* ---- cache_scan.c */
+
+/** The loop for this CPU. */
+void cache_scan_select(struct sl_cache *c);
+
+#endif
