@@ -199,7 +199,7 @@ sl_file_kick(struct sl_file *f)
 			break;
 		}
 		b->epoch = t->epoch;
-		if (!sl_uring_write(t->writer, t->uring, f->fd, &iov, 1, b->offset + b->done, b))
+		if (!sl_uring_write(t->writer, t->uring, f, &iov, 1, b->offset + b->done, b))
 			break;
 		f->queue = b->next;
 		if (!f->queue)
@@ -237,7 +237,9 @@ sl_file_written(struct sl_block *b, int result)
 		} else if (result == -EINVAL && f->direct) {
 			go_buffered(f);
 		} else {
-			sl_target_fail(t, result ? -result : ENOSPC, "write", f->pending);
+			/* one failure, however many writes were under way */
+			if (!t->failing || b->epoch == t->epoch)
+				sl_target_fail(t, result ? -result : ENOSPC, "write", f->pending);
 			return;
 		}
 		sl_file_kick(f);
@@ -333,7 +335,7 @@ sl_file_ckpt_write(struct sl_file *f)
 	if (n == 0)
 		return true;
 	t->ckpt_len = (whole > first ? whole - first : 0) + (tail ? SL_BLOCK_ALIGN : 0);
-	if (!sl_uring_write(t->writer, t->uring, f->fd, t->ckpt_iov, n, b->offset + first, (void *)((uintptr_t)f | 1)))
+	if (!sl_uring_write(t->writer, t->uring, f, t->ckpt_iov, n, b->offset + first, (void *)((uintptr_t)f | 1)))
 		return false;
 	t->ckpt_whole = whole;
 	f->ckpt_in_flight = true;

@@ -10,11 +10,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <linux/stat.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "mount.h"
@@ -67,7 +69,9 @@ sl_file_set_direct(struct sl_file *f)
 {
 	struct sl_endpoint *e = f->target->endpoint;
 	int flags = fcntl(f->fd, F_GETFL);
+	struct statfs fs;
 
+	f->in_memory = fstatfs(f->fd, &fs) == 0 && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
 	f->direct = false;
 	if (atomic_load(&e->buffered) || flags < 0)
 		return;
@@ -94,7 +98,10 @@ fail_min_free(struct sl_job *job, const char *dir, uint64_t avail)
 	return sl_job_fail(job, -ENOSPC, "space in", text);
 }
 
-/* Allocate up to `want`, at least `need`, bytes; the size is set, or writes would go through kernel workers. */
+/*
+ * See to space for `want`, at least `need`, bytes, within MinFree. It is allocated with the size set, or writes would
+ * go through kernel workers.
+ */
 static int
 allocate(struct sl_job *job, uint64_t need, uint64_t want)
 {
@@ -116,6 +123,11 @@ allocate(struct sl_job *job, uint64_t need, uint64_t want)
 			want = f->allocated + (avail - t->min_free) / SL_BLOCK_ALIGN * SL_BLOCK_ALIGN;
 		if (want < need)
 			want = need;
+	}
+	/* tmpfs would zero every page, only to have it overwritten: that takes as long as the writing */
+	if (f->in_memory) {
+		f->allocated = want;
+		return 0;
 	}
 	while (f->preallocate) {
 		int rc = job->type == SL_JOB_OPEN ? SL_OP(OPEN_FALLOCATE, fallocate(f->fd, 0, 0, (off_t)want))

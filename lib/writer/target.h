@@ -102,7 +102,8 @@ struct sl_file {
 	/* helper */
 	int fd;                /**< -1: not open */
 	bool direct;
-	bool preallocate;      /**< fallocate works here */
+	bool in_memory;        /**< tmpfs: a write is a copy, made on the lcore */
+	bool preallocate;      /**< space is taken ahead of writes, with fallocate where that makes sense */
 	uint64_t allocated;
 	uint64_t ino, dev;
 	uint32_t copy;         /**< the name was taken: _1, _2 ... */
@@ -148,6 +149,12 @@ struct sl_uring {
 	int error; /**< why there is no ring, to be reported: 0 or -errno */
 	uint32_t in_flight;
 	uint32_t unsubmitted;
+	/* Writes that were done at once, for the next reap: where they are begun, their target is in the middle of a chunk. */
+	struct {
+		void *data;
+		int result;
+	} copied[SL_URING_DEPTH];
+	uint32_t copied_count;
 };
 
 /** Counters that any thread may read. */
@@ -339,8 +346,13 @@ sl_target_held(const struct sl_target *t)
 
 /* ---- uring.c */
 
-bool sl_uring_write(struct sl_writer *w, struct sl_uring *u, int fd, const struct iovec *iov, unsigned int iovs,
-	uint64_t offset, void *data);
+/**
+ * Begin a write. data comes back, with the result, through sl_file_written() or sl_file_ckpt_written() of a later
+ * sl_uring_reap(): also if the file is in memory, where it is a copy that is made here and now.
+ * @return false: there is no room; the file is kicked again when there is
+ */
+bool sl_uring_write(struct sl_writer *w, struct sl_uring *u, const struct sl_file *f, const struct iovec *iov,
+	unsigned int iovs, uint64_t offset, void *data);
 void sl_uring_reap(struct sl_writer *w, struct sl_uring *u);
 void sl_uring_submit(struct sl_writer *w, struct sl_uring *u);
 void sl_uring_free(struct sl_uring *u);

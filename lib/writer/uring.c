@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/uio.h>
 
 #include "ops.h"
 #include "target.h"
@@ -54,27 +55,52 @@ uring_init(struct sl_writer *w, struct sl_uring *u)
 	return 0;
 }
 
+/*
+ * io_uring hands writes to tmpfs to kernel workers, one at a time for each file, which compete with the lcores for
+ * their CPUs and move the data out of their caches. To copy it here takes half of the time.
+ */
+static void
+copy_now(struct sl_writer *w, struct sl_uring *u, int fd, const struct iovec *iov, unsigned int iovs, uint64_t offset,
+	void *data)
+{
+	ssize_t n;
+
+	sl_crash_before(SL_POINT_WRITE_SUBMIT);
+	do {
+		n = pwritev(fd, iov, (int)iovs, (off_t)offset);
+	} while (n < 0 && errno == EINTR);
+	sl_crash_after(SL_POINT_WRITE_SUBMIT);
+	u->copied[u->copied_count].data = data;
+	u->copied[u->copied_count++].result = n < 0 ? -errno : (int)n;
+	u->in_flight++;
+	w->busy = true;
+}
+
 bool
-sl_uring_write(struct sl_writer *w, struct sl_uring *u, int fd, const struct iovec *iov, unsigned int iovs,
-	uint64_t offset, void *data)
+sl_uring_write(struct sl_writer *w, struct sl_uring *u, const struct sl_file *f, const struct iovec *iov,
+	unsigned int iovs, uint64_t offset, void *data)
 {
 	struct io_uring_sqe *sqe;
 
+	if (u->in_flight >= SL_URING_DEPTH)
+		return false;
+	if (f->in_memory) {
+		copy_now(w, u, f->fd, iov, iovs, offset, data);
+		return true;
+	}
 	if (!u->up) {
 		/* reported by the next poll: here, the target may be in the middle of a chunk */
 		u->error = uring_init(w, u);
 		if (u->error < 0)
 			return false;
 	}
-	if (u->in_flight >= SL_URING_DEPTH)
-		return false;
 	sqe = io_uring_get_sqe(&u->ring);
 	if (!sqe)
 		return false;
 	if (iovs == 1)
-		io_uring_prep_write(sqe, fd, iov->iov_base, (unsigned int)iov->iov_len, offset);
+		io_uring_prep_write(sqe, f->fd, iov->iov_base, (unsigned int)iov->iov_len, offset);
 	else
-		io_uring_prep_writev(sqe, fd, iov, iovs, offset);
+		io_uring_prep_writev(sqe, f->fd, iov, iovs, offset);
 	io_uring_sqe_set_data(sqe, data);
 	u->in_flight++;
 	u->unsubmitted++;
@@ -136,30 +162,45 @@ report_no_ring(struct sl_writer *w, struct sl_uring *u)
 	}
 }
 
+static void
+complete(struct sl_writer *w, struct sl_uring *u, void *user_data, int result)
+{
+	uint64_t data = (uint64_t)(uintptr_t)user_data;
+
+	u->in_flight--;
+	w->busy = true;
+	sl_crash_before(SL_POINT_WRITE_COMPLETE);
+	if (data & CKPT_TAG)
+		sl_file_ckpt_written((struct sl_file *)(uintptr_t)(data & ~CKPT_TAG), result);
+	else
+		sl_file_written((struct sl_block *)(uintptr_t)data, result);
+	sl_crash_after(SL_POINT_WRITE_COMPLETE);
+}
+
 void
 sl_uring_reap(struct sl_writer *w, struct sl_uring *u)
 {
 	struct io_uring_cqe *cqe;
 	bool was_full = u->in_flight >= SL_URING_DEPTH;
+	unsigned int i;
 
 	if (u->error < 0)
 		report_no_ring(w, u);
-	if (!u->up || u->in_flight == 0)
-		return;
-	while (io_uring_peek_cqe(&u->ring, &cqe) == 0) {
-		uint64_t data = (uint64_t)(uintptr_t)io_uring_cqe_get_data(cqe);
-		int result = cqe->res;
-
-		io_uring_cqe_seen(&u->ring, cqe);
-		u->in_flight--;
-		w->busy = true;
-		sl_crash_before(SL_POINT_WRITE_COMPLETE);
-		if (data & CKPT_TAG)
-			sl_file_ckpt_written((struct sl_file *)(uintptr_t)(data & ~CKPT_TAG), result);
-		else
-			sl_file_written((struct sl_block *)(uintptr_t)data, result);
-		sl_crash_after(SL_POINT_WRITE_COMPLETE);
+	/* a completion may begin the file's next write, which is complete at once, and so on: not without an end */
+	for (i = 0; u->copied_count && i < SL_URING_DEPTH; i++) {
+		u->copied_count--;
+		complete(w, u, u->copied[u->copied_count].data, u->copied[u->copied_count].result);
 		was_full |= u->in_flight >= SL_URING_DEPTH;
+	}
+	if (u->up && u->in_flight) {
+		while (io_uring_peek_cqe(&u->ring, &cqe) == 0) {
+			void *data = io_uring_cqe_get_data(cqe);
+			int result = cqe->res;
+
+			io_uring_cqe_seen(&u->ring, cqe);
+			complete(w, u, data, result);
+			was_full |= u->in_flight >= SL_URING_DEPTH;
+		}
 	}
 	if (was_full && u->in_flight < SL_URING_DEPTH)
 		kick_all(w, u);
