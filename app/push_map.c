@@ -132,14 +132,17 @@ push_map_choose(const cpu_set_t *allowed, unsigned int targets, struct push_map 
 		add_lcore(map, cpus, PUSH_STAGE_READER | PUSH_STAGE_FILTER | PUSH_STAGE_WRITER);
 		return;
 	}
-	if (n == 2) {
-		add_lcore(map, cpus, PUSH_STAGE_READER | PUSH_STAGE_FILTER);
-		add_lcore(map, cpus, PUSH_STAGE_WRITER);
-		return;
-	}
 	/* From four CPUs on, one stays free for the main thread and the helpers. */
 	if (n >= 4)
 		n--;
+	/* Few: every lcore filters beside its own stage, since the reader deals chunks to whoever has the least to do. */
+	if (n <= 3) {
+		add_lcore(map, cpus, PUSH_STAGE_READER | PUSH_STAGE_FILTER);
+		if (n == 3)
+			add_lcore(map, cpus, PUSH_STAGE_FILTER);
+		add_lcore(map, cpus, PUSH_STAGE_FILTER | PUSH_STAGE_WRITER);
+		return;
+	}
 	writers = (n + 1) / 4;
 	if (writers < 1)
 		writers = 1;

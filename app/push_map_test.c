@@ -25,7 +25,7 @@ cpus(const char *list)
 static void
 maps_are_read_back_as_written(void **state)
 {
-	static const char *const maps[] = {"all@0", "reader+filter@0,writer@1", "reader@0,filter@1,filter@2,writer@3",
+	static const char *const maps[] = {"all@0", "reader+filter@0,writer@1", "reader@0,filter@1,filter@2,writer@3", "reader+filter@0,filter+writer@1",
 		"reader@2,filter@2,filter@2,writer@2,writer@3", "reader+writer@1,filter@0"};
 	const cpu_set_t allowed = cpus("0-3");
 
@@ -79,9 +79,9 @@ the_chosen_map_fits_the_cpus(void **state)
 		const char *map;
 	} cases[] = {
 		{"3", 5, "all@3"},
-		{"0,4", 5, "reader+filter@0,writer@4"},
-		{"0-2", 5, "reader@0,filter@1,writer@2"},
-		{"0-3", 5, "reader@0,filter@1,writer@2"},
+		{"0,4", 5, "reader+filter@0,filter+writer@4"},
+		{"0-2", 5, "reader+filter@0,filter@1,filter+writer@2"},
+		{"0-3", 5, "reader+filter@0,filter@1,filter+writer@2"},
 		{"0-7", 5, "reader@0,filter@1,filter@2,filter@3,filter@4,writer@5,writer@6"},
 		{"0-7", 1, "reader@0,filter@1,filter@2,filter@3,filter@4,filter@5,writer@6"},
 	};

@@ -42,12 +42,14 @@ usage(FILE *out)
 		"  --stop-timeout S   after a signal: leave a hung target after S seconds (default: 30)\n"
 		"  --sink KIND        file, or null: everything but the write call;\n"
 		"                     file,crc and null,crc print a CRC-32 of each target's records\n\n"
-		"  --map MAP          lcores, each STAGES@CPU: all@0, or reader+filter@0,writer@1, ...\n"
+		"  --map MAP          lcores, each STAGES@CPU: all@0, or reader+filter@0,filter+writer@1, ...\n"
 		"                     (default: from the affinity mask)\n"
 		"  --helper-cpus LIST CPUs for the main thread, helpers and kernel I/O workers\n"
 		"                     (default: allowed CPUs that carry no stage, else all allowed)\n"
 		"  --poll             never sleep; only with a CPU for each lcore\n"
 		"  --no-huge          ordinary memory even if there are hugepages\n"
+		"  --verdict-cache on|off\n"
+		"                     off: every filter runs on every packet (default: on, where it pays)\n"
 		"  --eal WORDS        more arguments for DPDK's EAL, in one string\n\n"
 		"Exit status: 0 done, 1 failed while running, or a target could not publish all of its packets,\n"
 		"2 refused before anything was touched. A second signal ends it at once; the journals make that "
@@ -187,6 +189,7 @@ enum {
 	OPT_HELPER_CPUS,
 	OPT_POLL,
 	OPT_NO_HUGE,
+	OPT_VERDICT_CACHE,
 	OPT_EAL,
 };
 
@@ -206,6 +209,7 @@ static const struct option long_options[] = {
 	{"helper-cpus", required_argument, NULL, OPT_HELPER_CPUS},
 	{"poll", no_argument, NULL, OPT_POLL},
 	{"no-huge", no_argument, NULL, OPT_NO_HUGE},
+	{"verdict-cache", required_argument, NULL, OPT_VERDICT_CACHE},
 	{"eal", required_argument, NULL, OPT_EAL},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -276,6 +280,11 @@ push_options_parse(int argc, char **argv, struct push_options *options)
 			break;
 		case OPT_NO_HUGE:
 			options->no_huge = true;
+			break;
+		case OPT_VERDICT_CACHE:
+			if (strcmp(optarg, "on") != 0 && strcmp(optarg, "off") != 0)
+				return refuse("--verdict-cache", optarg, "must be on or off");
+			options->no_verdict_cache = strcmp(optarg, "off") == 0;
 			break;
 		case OPT_EAL:
 			options->eal = optarg;

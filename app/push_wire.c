@@ -16,7 +16,8 @@
 #include "push_eal.h"
 #include "sl_filter.h"
 
-#define SLOTS 32
+#define SLOTS_MIN 32
+#define SLOTS_MAX 256
 #define READER_TIMER_MS 10 /* an idle reader's look at the store */
 #define WRITER_TIMER_MS 100 /* an idle writer's look at checkpoints, status lines and retries that are due */
 
@@ -40,10 +41,10 @@ name_lcores(struct push *push)
 			snprintf(lcore->name, sizeof(lcore->name), "sl-all");
 		else if (stages & PUSH_STAGE_READER)
 			snprintf(lcore->name, sizeof(lcore->name), "sl-reader");
-		else if (stages & PUSH_STAGE_FILTER)
-			snprintf(lcore->name, sizeof(lcore->name), "sl-filter%u", filters);
-		else
+		else if (stages & PUSH_STAGE_WRITER)
 			snprintf(lcore->name, sizeof(lcore->name), "sl-writer%u", writers);
+		else
+			snprintf(lcore->name, sizeof(lcore->name), "sl-filter%u", filters);
 		if (stages & PUSH_STAGE_READER)
 			push->reader_lcore = lcore;
 		if (stages & PUSH_STAGE_FILTER)
@@ -107,13 +108,24 @@ run_filters(void *ctx, unsigned int lane, struct sl_dispatch *d)
 	sl_filter_run(d->stream->filters, lane, &d->chunk, &d->verdicts);
 }
 
+/* Chunks in flight: enough that no lcore waits for another one's next chunk. */
+static unsigned int
+slots_for(const struct push_map *map)
+{
+	unsigned int slots = SLOTS_MIN;
+
+	while (slots < SLOTS_MAX && slots < 4 * (map->filters + map->writers))
+		slots *= 2;
+	return slots;
+}
+
 static struct sl_pipeline_params
 pipeline_params(struct push *push)
 {
 	return (struct sl_pipeline_params){
 		.filters = push->map.filters,
 		.writers = push->map.writers,
-		.slots = SLOTS,
+		.slots = slots_for(&push->map),
 		.max_programs = push->targets,
 		.consumers = push->consumers,
 		.targets = push->targets,

@@ -303,7 +303,11 @@ choose_map() {
 		return
 	fi
 	if [ -z "$filters$writers" ] && [ "$n" = 2 ]; then
-		echo "reader+filter@$1,writer@$2"
+		echo "reader+filter@$1,filter+writer@$2"
+		return
+	fi
+	if [ -z "$filters$writers" ] && [ "$n" = 3 ]; then
+		echo "reader+filter@$1,filter@$2,filter+writer@$3"
 		return
 	fi
 	[ -n "$writers" ] || writers=$(((((n - 1) * 4) + 7) / 14))

@@ -6,10 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include <rte_errno.h>
-#include <rte_malloc.h>
 #include <rte_ring_elem.h>
 
 #include "pipeline.h"
@@ -17,6 +15,12 @@
 #define EVENT_RING 256
 #define ARENA_START 4096 /* packet numbers; grows to what the traffic needs */
 #define READ_DEPTH 32
+
+static size_t
+memory_bytes(const struct sl_pipeline_params *params)
+{
+	return (size_t)params->slots * SL_CHUNK_SIZE;
+}
 
 static size_t
 ring_bytes(unsigned int slots)
@@ -30,7 +34,7 @@ sl_pipeline_memory(const struct sl_pipeline_params *params)
 {
 	size_t rings = params->filters + (size_t)params->filters * params->writers;
 
-	return (size_t)params->slots * SL_CHUNK_SIZE + SL_STORE_ALIGN + rings * ring_bytes(params->slots) +
+	return memory_bytes(params) + SL_STORE_ALIGN + rings * ring_bytes(params->slots) +
 	       EVENT_RING * sizeof(struct sl_pipeline_event) * 2 + 65536;
 }
 
@@ -65,21 +69,19 @@ make_rings(struct sl_pipeline *p)
 static int
 make_slots(struct sl_pipeline *p)
 {
-	size_t bytes = (size_t)p->params.slots * SL_CHUNK_SIZE;
-	uint8_t *memory;
-
-	p->slots = calloc(p->params.slots, sizeof(*p->slots));
-	if (!p->slots)
+	p->slots = aligned_alloc(SL_CACHE_LINE, p->params.slots * sizeof(*p->slots));
+	if (p->slots)
+		memset(p->slots, 0, p->params.slots * sizeof(*p->slots));
+	p->free_bufs = calloc(p->params.slots, sizeof(*p->free_bufs));
+	if (!p->slots || !p->free_bufs)
 		return -ENOMEM;
-	memory = rte_malloc("sl_slots", bytes, SL_STORE_ALIGN);
-	if (!memory)
+	p->memory = sl_memory_alloc("sl_slots", memory_bytes(&p->params));
+	if (!p->memory)
 		return -ENOMEM;
-	/* A child must not share pages that the kernel reads into. */
-	madvise(memory, bytes, MADV_DONTFORK);
 	for (unsigned int i = 0; i < p->params.slots; i++) {
 		struct sl_slot *slot = &p->slots[i];
 
-		slot->buf = memory + (size_t)i * SL_CHUNK_SIZE;
+		p->free_bufs[p->free_count++] = p->memory + (size_t)i * SL_CHUNK_SIZE;
 		slot->dispatch.verdicts.of = calloc(p->params.max_programs, sizeof(struct sl_verdict));
 		slot->dispatch.verdicts.arena = malloc(ARENA_START * sizeof(uint16_t));
 		slot->dispatch.verdicts.arena_entries = ARENA_START;
@@ -87,6 +89,26 @@ make_slots(struct sl_pipeline *p)
 			return -ENOMEM;
 	}
 	return 0;
+}
+
+static bool
+has_writer(const struct sl_pipeline *p, const struct sl_lcore *lcore)
+{
+	for (unsigned int w = 0; w < p->params.writers; w++)
+		if (p->params.writer_lcores[w] == lcore)
+			return true;
+	return false;
+}
+
+static void
+order_lanes(struct sl_pipeline *p)
+{
+	unsigned int n = 0;
+
+	for (int shared = 0; shared < 2; shared++)
+		for (unsigned int f = 0; f < p->params.filters; f++)
+			if (has_writer(p, p->params.filter_lcores[f]) == (shared != 0))
+				p->lane_order[n++] = (uint8_t)f;
 }
 
 int
@@ -103,15 +125,18 @@ sl_pipeline_create(const struct sl_pipeline_params *params, struct sl_pipeline *
 			params->writers, params->slots);
 		return -EINVAL;
 	}
-	p = calloc(1, sizeof(*p));
+	p = aligned_alloc(SL_CACHE_LINE, sizeof(*p));
 	if (!p) {
 		snprintf(errbuf, SL_RING_ERRBUF, "out of memory for the pipeline");
 		return -ENOMEM;
 	}
+	memset(p, 0, sizeof(*p));
 	p->params = *params;
 	p->slot_mask = params->slots - 1;
+	p->window = params->slots;
 	for (unsigned int f = 0; f < params->filters; f++)
 		p->lanes[f] = (struct lane){.pipeline = p, .number = f};
+	order_lanes(p);
 	rc = -ENOMEM;
 	p->inlets = aligned_alloc(SL_CACHE_LINE, params->writers * sizeof(*p->inlets));
 	p->in_group = calloc(params->targets, sizeof(*p->in_group));
@@ -154,12 +179,13 @@ sl_pipeline_destroy(struct sl_pipeline *p)
 	}
 	rte_ring_free(p->events);
 	if (p->slots) {
-		rte_free(p->slots[0].buf);
 		for (unsigned int i = 0; i < p->params.slots; i++) {
 			free(p->slots[i].dispatch.verdicts.of);
 			free(p->slots[i].dispatch.verdicts.arena);
 		}
 	}
+	sl_memory_free(p->memory, memory_bytes(&p->params));
+	free(p->free_bufs);
 	free(p->slots);
 	free(p->inlets);
 	free(p->in_group);
@@ -212,10 +238,15 @@ static void
 check_and_filter(struct sl_pipeline *p, unsigned int lane, struct sl_dispatch *d)
 {
 	struct sl_slot *slot = slot_of(d);
-	int rc = slot->error;
+	const void *data = slot->read.data;
+	int rc = slot->read.result;
 
+	if (rc == 0 && !data) {
+		data = slot->buf;
+		rc = sl_read_fetch(&slot->read, slot->buf);
+	}
 	if (rc == 0)
-		rc = sl_chunk_parse(slot->data, &d->stream->info->uuid, d->position.chunk, &d->chunk);
+		rc = sl_chunk_parse(data, &d->stream->info->uuid, d->position.chunk, &d->chunk);
 	if (rc == 0) {
 		p->params.filter(p->params.filter_ctx, lane, d);
 		if (!slot->catchup) {
@@ -248,6 +279,8 @@ filter_poll(void *ctx)
 		rte_ring_sp_enqueue(p->to_writer[lane->number][w], d);
 		sl_bell_ring(&p->params.writer_lcores[w]->bell);
 	}
+	atomic_store_explicit(
+		&lane->done, atomic_load_explicit(&lane->done, memory_order_relaxed) + 1, memory_order_relaxed);
 	return SL_POLL_BUSY;
 }
 
@@ -274,10 +307,12 @@ sl_pipeline_peek(struct sl_pipeline *p, unsigned int w)
 	if (inlet->current)
 		return inlet->current;
 
-	/* Dealt round-robin, so collected round-robin: this keeps the order without sorting. */
+	/* The slot says which filter has the next dispatch; what that one hands on is ascending, so nothing is sorted.
+	 */
 	uint64_t number = atomic_load_explicit(&inlet->passed, memory_order_relaxed);
+	uint64_t dealt = atomic_load_explicit(&p->slots[number & p->slot_mask].dealt, memory_order_acquire);
 
-	if (rte_ring_sc_dequeue(p->to_writer[number % p->params.filters][w], &obj) != 0)
+	if (dealt >> 8 != number + 1 || rte_ring_sc_dequeue(p->to_writer[dealt & 0xff][w], &obj) != 0)
 		return NULL;
 	inlet->current = obj;
 	return inlet->current;

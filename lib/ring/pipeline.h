@@ -18,11 +18,11 @@
 /** A slot: one dispatch and the memory that it owns. Written by the reader until it is handed on. */
 struct sl_slot {
 	struct sl_dispatch dispatch;
-	uint8_t *buf;      /**< SL_CHUNK_SIZE bytes of EAL memory */
-	const void *data;  /**< where the chunk lies: buf or a mapped segment */
-	int error;         /**< of the read */
+	uint8_t *buf;      /**< SL_CHUNK_SIZE bytes, taken when a chunk is planned; NULL: none */
+	struct sl_read read; /**< where the chunk lies: in buf, in a mapped segment, or to be fetched into buf */
 	bool reading;
 	bool catchup;      /**< served by the catch-up cursor: not counted again */
+	_Alignas(SL_CACHE_LINE) _Atomic uint64_t dealt; /**< (dispatch number + 1) << 8 | filter that it was given to */
 };
 
 /** Where the reader goes on reading for a group of targets. */
@@ -41,14 +41,16 @@ struct sl_inlet {
 struct sl_pipeline {
 	struct sl_pipeline_params params;
 	struct sl_slot *slots;
+	uint8_t *memory; /**< of the chunks: slots x SL_CHUNK_SIZE */
 	uint64_t slot_mask;
 	struct rte_ring *to_filter[SL_MAX_LANES];
 	struct rte_ring *to_writer[SL_MAX_LANES][SL_MAX_LANES]; /**< [filter][writer] */
 	struct rte_ring *events;
 	struct sl_inlet *inlets;
 	struct lane {
-		struct sl_pipeline *pipeline;
+		_Alignas(SL_CACHE_LINE) struct sl_pipeline *pipeline;
 		unsigned int number;
+		_Atomic uint64_t done; /**< dispatches that this filter has handed on */
 	} lanes[SL_MAX_LANES];
 
 	/* The reader lcore's own. */
@@ -64,6 +66,11 @@ struct sl_pipeline {
 	uint64_t planned;    /**< dispatch numbers given out */
 	uint64_t sent;       /**< of these, handed to filters */
 	uint64_t freed;      /**< of these, passed by all writers */
+	uint64_t given[SL_MAX_LANES]; /**< dispatches given to each filter */
+	uint8_t lane_order[SL_MAX_LANES]; /**< filters, those first that share their lcore with no writer */
+	uint8_t **free_bufs; /**< a stack, so that what was used last and is still in a cache is used next */
+	unsigned int free_count;
+	unsigned int window; /**< dispatches in flight at the most */
 
 	_Atomic bool stop;
 	_Atomic uint64_t chunks, packets, bytes, bad_chunks, catchup_chunks, first_ns, last_ns;

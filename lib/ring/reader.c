@@ -41,13 +41,19 @@ free_passed(struct sl_pipeline *p)
 		if (one < passed)
 			passed = one;
 	}
-	p->freed = passed;
+	for (; p->freed < passed; p->freed++) {
+		struct sl_slot *slot = &p->slots[p->freed & p->slot_mask];
+
+		if (slot->buf)
+			p->free_bufs[p->free_count++] = slot->buf;
+		slot->buf = NULL;
+	}
 }
 
 static bool
 has_free_slot(const struct sl_pipeline *p)
 {
-	return p->planned - p->freed <= p->slot_mask;
+	return p->planned - p->freed < p->window;
 }
 
 /* The slot that the next dispatch will take; it is taken only when planned is advanced. */
@@ -57,7 +63,7 @@ next_slot(struct sl_pipeline *p, enum sl_dispatch_type type, const struct sl_cur
 	struct sl_slot *slot = &p->slots[p->planned & p->slot_mask];
 	struct sl_dispatch *d = &slot->dispatch;
 
-	slot->error = 0;
+	slot->read.result = 0;
 	slot->reading = false;
 	slot->catchup = cursor != &p->head;
 	d->number = p->planned;
@@ -146,8 +152,12 @@ plan_chunk(struct sl_pipeline *p, struct sl_cursor *cursor)
 {
 	struct sl_slot *slot = next_slot(p, SL_DISPATCH_CHUNK, cursor);
 
-	if (sl_reader_submit(p->reader, cursor->stream->capture, cursor->chunk, slot->buf, slot) != 0)
+	uint8_t *buf = p->free_bufs[p->free_count - 1];
+
+	if (sl_reader_submit(p->reader, cursor->stream->capture, cursor->chunk, buf, slot) != 0)
 		return PLAN_LATER;
+	slot->buf = buf;
+	p->free_count--;
 	slot->reading = true;
 	slot->dispatch.next.chunk = ++cursor->chunk;
 	p->planned++;
@@ -308,6 +318,18 @@ plan_one(struct sl_pipeline *p)
 
 /* ---------------------------------------------------------------- sending */
 
+/*
+ * A disk wants many reads in flight. A store in memory does not, and chunks that wait longer than need be are pushed
+ * out of the caches before they are copied.
+ */
+static unsigned int
+memory_window(const struct sl_pipeline *p)
+{
+	unsigned int window = 8 + 4 * (p->params.filters + p->params.writers);
+
+	return window < p->params.slots ? window : p->params.slots;
+}
+
 static bool
 collect_reads(struct sl_pipeline *p)
 {
@@ -317,11 +339,31 @@ collect_reads(struct sl_pipeline *p)
 	for (unsigned int i = 0; i < count; i++) {
 		struct sl_slot *slot = done[i].cookie;
 
-		slot->data = done[i].data;
-		slot->error = done[i].result;
+		slot->read = done[i];
+		if (done[i].result == 0)
+			p->window = done[i].data == slot->buf ? p->params.slots : memory_window(p);
 		slot->reading = false;
 	}
 	return count > 0;
+}
+
+/* The filter with the least to do. A tie is for one whose lcore has no writer to run as well. */
+static unsigned int
+choose_lane(const struct sl_pipeline *p)
+{
+	unsigned int best = p->lane_order[0];
+	uint64_t least = UINT64_MAX;
+
+	for (unsigned int i = 0; i < p->params.filters && least > 0; i++) {
+		unsigned int lane = p->lane_order[i];
+		uint64_t waiting = p->given[lane] - atomic_load_explicit(&p->lanes[lane].done, memory_order_relaxed);
+
+		if (waiting < least) {
+			least = waiting;
+			best = lane;
+		}
+	}
+	return best;
 }
 
 static bool
@@ -331,7 +373,7 @@ send_complete(struct sl_pipeline *p)
 
 	while (p->sent < p->planned) {
 		struct sl_slot *slot = &p->slots[p->sent & p->slot_mask];
-		unsigned int lane = (unsigned int)(p->sent % p->params.filters);
+		unsigned int lane;
 
 		if (slot->reading)
 			break;
@@ -343,7 +385,10 @@ send_complete(struct sl_pipeline *p)
 				atomic_store_explicit(&p->first_ns, now, memory_order_relaxed);
 			atomic_store_explicit(&p->last_ns, now, memory_order_relaxed);
 		}
+		lane = choose_lane(p);
+		p->given[lane]++;
 		p->sent++;
+		atomic_store_explicit(&slot->dealt, p->sent << 8 | lane, memory_order_release);
 		/* Has room for every slot: cannot fail. */
 		rte_ring_sp_enqueue(p->to_filter[lane], &slot->dispatch);
 		sl_bell_ring(&p->params.filter_lcores[lane]->bell);

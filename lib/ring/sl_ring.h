@@ -9,10 +9,11 @@
  * Chunk slots, dispatches, the rings between lcores, and the loop that an lcore runs.
  *
  * One reader, F filters and W writers. A *dispatch* is a numbered slot that carries one chunk (or a word about the
- * stream: its clock, a bad chunk, its end). Dispatch d goes to filter d mod F, and from there to every writer; a writer
- * takes dispatch d from the ring of filter d mod F, so it sees all dispatches in ascending order. Each ring has one
- * producer and one consumer and room for every slot, so an enqueue cannot fail. A slot is used again once every writer
- * has passed it.
+ * stream: its clock, a bad chunk, its end). The reader gives a dispatch to the filter that has the least to do, and notes
+ * in the slot which one that is; from there it goes to every writer. A writer takes dispatch d from the ring of the filter
+ * that its slot names, so it sees all dispatches in ascending order, and filters of unequal speed delay nobody. Each ring
+ * has one producer and one consumer and room for every slot, so an enqueue cannot fail. A slot is used again once every
+ * writer has passed it.
  *
  * Limits: a stage's functions may be called only by the lcore that the stage is mapped to; stages never block.
  */
@@ -137,6 +138,19 @@ sl_consumer_set(struct sl_consumer *consumer, enum sl_consumer_state state)
 	/* The reader may turn READY into ATTACHED in between; that change does not count, so the new word still differs. */
 	atomic_store_explicit(&consumer->word, ((word >> 2) + 1) << 2 | (uint32_t)state, memory_order_release);
 }
+
+/* ---------------------------------------------------------------- memory that lcores copy into */
+
+/**
+ * Memory for slots and blocks, SL_STORE_ALIGN aligned and not shared with forked processes: EAL's hugepages; without them
+ * transparent ones, since EAL's --no-huge memory is a shared file of small pages, dear to touch and to walk through.
+ * Every page has been touched. Main thread, after rte_eal_init().
+ *
+ * @return NULL: there is not so much
+ */
+void *sl_memory_alloc(const char *name, size_t bytes);
+/** Give it back, with the size that it was asked for with. NULL is allowed. */
+void sl_memory_free(void *memory, size_t bytes);
 
 /* ---------------------------------------------------------------- bells: waking an idle lcore */
 

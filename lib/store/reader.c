@@ -220,6 +220,11 @@ sl_reader_submit(struct sl_reader *r, struct sl_capture *c, uint64_t number, voi
 		q->mapped = true;
 		q->read.data = e->map + (size_t)slot * SL_CHUNK_SIZE;
 		finish(r, q, 0);
+	} else if (e->on_memory) {
+		q->read.data = NULL;
+		q->read.fd = e->fd;
+		q->read.slot = slot;
+		finish(r, q, 0);
 	} else {
 		start_read(r, q);
 	}
@@ -229,6 +234,12 @@ sl_reader_submit(struct sl_reader *r, struct sl_capture *c, uint64_t number, voi
 		r->segments.recent = e;
 	}
 	return 0;
+}
+
+int
+sl_read_fetch(const struct sl_read *read, void *buf)
+{
+	return segment_read(read->fd, read->slot, buf);
 }
 
 unsigned int

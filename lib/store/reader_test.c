@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,6 +26,22 @@ int
 __wrap_io_uring_queue_init(unsigned int entries, struct io_uring *ring, unsigned int flags)
 {
 	return no_io_uring ? -EPERM : __real_io_uring_queue_init(entries, ring, flags);
+}
+
+/* Linked with --wrap (fstat64 is what fstat() calls): a tmpfs mounted with huge pages, which takes privilege. */
+static bool huge_pages;
+
+int __real_fstat64(int fd, struct stat *st);
+int __wrap_fstat64(int fd, struct stat *st);
+
+int
+__wrap_fstat64(int fd, struct stat *st)
+{
+	int ret = __real_fstat64(fd, st);
+
+	if (ret == 0 && huge_pages)
+		st->st_blksize = 2 << 20;
+	return ret;
 }
 
 bool test_fast_clock;
@@ -85,9 +102,40 @@ poll_some(struct sl_reader *reader, struct sl_read *done, unsigned int max)
 	return 0;
 }
 
+enum kind {
+	DISK,
+	TMPFS,
+	HUGE_TMPFS,
+};
+
+static unsigned int mapped_reads;
+
+/* What a read returned, as each kind of store gives it. */
+static int
+parse_read(struct sl_capture *capture, const struct sl_read *read, void *buf, enum kind kind, uint64_t number,
+	struct sl_chunk *chunk)
+{
+	const void *data = read->data;
+
+	if (read->result != 0)
+		return read->result;
+	if (kind == DISK)
+		assert_ptr_equal(data, buf);
+	else
+		assert_ptr_not_equal(data, buf);
+	if (kind == TMPFS)
+		assert_null(data);
+	mapped_reads += data != NULL;
+	if (!data) {
+		assert_int_equal(sl_read_fetch(read, buf), 0);
+		data = buf;
+	}
+	return sl_chunk_parse(data, &sl_capture_info(capture)->uuid, number, chunk);
+}
+
 /* Read chunks 0 to count - 1, DEPTH at a time, and note what came of each. */
 static void
-read_all(struct sl_capture *capture, struct expected *all, uint64_t count, bool expect_mapped)
+read_all(struct sl_capture *capture, struct expected *all, uint64_t count, enum kind kind)
 {
 	char errbuf[SL_STORE_ERRBUF];
 	struct sl_read done[DEPTH];
@@ -119,13 +167,8 @@ read_all(struct sl_capture *capture, struct expected *all, uint64_t count, bool 
 
 			assert_false(e->done);
 			e->done = true;
-			e->result = done[i].result;
-			if (e->result == 0)
-				e->result = sl_chunk_parse(
-					done[i].data, &sl_capture_info(capture)->uuid, e->number, &chunk);
+			e->result = parse_read(capture, &done[i], buf[e->number % DEPTH], kind, e->number, &chunk);
 			e->packets = e->result == 0 ? chunk.packets : 0;
-			if (e->result == 0)
-				assert_true((done[i].data != buf[e->number % DEPTH]) == expect_mapped);
 		}
 	}
 	assert_int_equal(sl_reader_in_flight(reader), 0);
@@ -138,7 +181,7 @@ read_all(struct sl_capture *capture, struct expected *all, uint64_t count, bool 
 
 /* Chunk 3 damaged; then the file cut in the middle of its last chunk but one; then gone. */
 static void
-read_store(bool tmpfs)
+read_store(enum kind kind)
 {
 	char store[128], segment[192], errbuf[SL_STORE_ERRBUF];
 	struct sl_store_writer *writer;
@@ -146,14 +189,18 @@ read_store(bool tmpfs)
 	struct expected *all;
 	uint64_t count, packets = 0;
 
-	test_dir_make(store, tmpfs);
+	test_dir_make(store, kind != DISK);
+	huge_pages = kind == HUGE_TMPFS;
 	writer = test_writer(store, "c", 0);
 	test_append(writer, 0, 30000);
 	assert_int_equal(sl_store_writer_close(writer, errbuf), 0);
 	capture = test_open(store, NULL);
 	count = sl_capture_committed(capture);
 	all = calloc(count, sizeof(*all));
-	read_all(capture, all, count, tmpfs);
+	mapped_reads = 0;
+	read_all(capture, all, count, kind);
+	if (kind == HUGE_TMPFS)
+		assert_int_equal(mapped_reads, count);
 	for (uint64_t n = 0; n < count; n++) {
 		assert_int_equal(all[n].result, 0);
 		packets += all[n].packets;
@@ -162,30 +209,38 @@ read_store(bool tmpfs)
 	test_patch(store, "c", "00000000.seg", 3 * SL_CHUNK_SIZE + 200, "damage", 6);
 	snprintf(segment, sizeof(segment), "%s/c/00000000.seg", store);
 	assert_int_equal(truncate(segment, (off_t)((count - 2) * SL_CHUNK_SIZE + 5000)), 0);
-	read_all(capture, all, count, tmpfs);
+	read_all(capture, all, count, kind);
 	for (uint64_t n = 0; n < count; n++)
 		assert_int_equal(all[n].result, n == 3 || n == count - 2 ? -EBADMSG : n == count - 1 ? -ENODATA : 0);
 	assert_int_equal(unlink(segment), 0);
-	read_all(capture, all, count, tmpfs);
+	read_all(capture, all, count, kind);
 	for (uint64_t n = 0; n < count; n++)
 		assert_int_equal(all[n].result, -ENOENT);
 	sl_capture_close(capture);
 	free(all);
 	test_dir_remove(store);
+	huge_pages = false;
 }
 
 static void
 test_read_disk(void **state)
 {
 	(void)state;
-	read_store(false);
+	read_store(DISK);
 }
 
 static void
 test_read_tmpfs(void **state)
 {
 	(void)state;
-	read_store(true);
+	read_store(TMPFS);
+}
+
+static void
+test_read_huge_tmpfs(void **state)
+{
+	(void)state;
+	read_store(HUGE_TMPFS);
 }
 
 static void
@@ -193,13 +248,13 @@ test_read_without_io_uring(void **state)
 {
 	(void)state;
 	no_io_uring = true;
-	read_store(false);
+	read_store(DISK);
 	no_io_uring = false;
 }
 
 /* More chunks than a segment has, each of one packet; written and read while it grows. */
 static void
-segments(bool tmpfs)
+segments(enum kind kind)
 {
 	const uint64_t chunks = SL_SEGMENT_CHUNKS + 20;
 	char store[128], errbuf[SL_STORE_ERRBUF];
@@ -209,7 +264,8 @@ segments(bool tmpfs)
 	void *buf = test_buffer();
 	uint64_t packet = 0;
 
-	test_dir_make(store, tmpfs);
+	test_dir_make(store, kind != DISK);
+	huge_pages = kind == HUGE_TMPFS;
 	test_fast_clock = true;
 	writer = test_writer(store, "long", 1);
 	capture = test_open(store, NULL);
@@ -225,8 +281,7 @@ segments(bool tmpfs)
 		assert_int_equal(sl_reader_submit(reader, capture, n, buf, &chunk), -EAGAIN);
 		poll_some(reader, &done, 1);
 		assert_ptr_equal(done.cookie, &chunk);
-		assert_int_equal(done.result, 0);
-		assert_int_equal(sl_chunk_parse(done.data, &sl_capture_info(capture)->uuid, n, &chunk), 0);
+		assert_int_equal(parse_read(capture, &done, buf, kind, n, &chunk), 0);
 		test_check_chunk(&chunk, &next);
 		assert_int_equal(next, packet);
 	}
@@ -235,6 +290,7 @@ segments(bool tmpfs)
 	assert_int_equal(sl_store_writer_close(writer, errbuf), 0);
 	sl_reader_destroy(reader);
 	test_fast_clock = false;
+	huge_pages = false;
 	free(buf);
 	test_dir_remove(store);
 }
@@ -243,14 +299,21 @@ static void
 test_segments_disk(void **state)
 {
 	(void)state;
-	segments(false);
+	segments(DISK);
 }
 
 static void
 test_segments_tmpfs(void **state)
 {
 	(void)state;
-	segments(true);
+	segments(TMPFS);
+}
+
+static void
+test_segments_huge_tmpfs(void **state)
+{
+	(void)state;
+	segments(HUGE_TMPFS);
 }
 
 /* Which descriptors of a directory are open in this process. */
@@ -271,7 +334,7 @@ open_segments(const char *store)
 
 /* A segment that nobody reads is let go, so that its blocks can be. */
 static void
-idle(bool tmpfs)
+idle(enum kind kind)
 {
 	char store[128], errbuf[SL_STORE_ERRBUF];
 	struct sl_store_writer *writer;
@@ -280,7 +343,8 @@ idle(bool tmpfs)
 	void *buf = test_buffer();
 	struct sl_read done;
 
-	test_dir_make(store, tmpfs);
+	test_dir_make(store, kind != DISK);
+	huge_pages = kind == HUGE_TMPFS;
 	writer = test_writer(store, "c", 0);
 	test_append(writer, 0, 10);
 	assert_int_equal(sl_store_writer_close(writer, errbuf), 0);
@@ -300,6 +364,7 @@ idle(bool tmpfs)
 	assert_int_equal(submit(reader, capture, 0, buf, NULL), 0);
 	sl_reader_destroy(reader);
 	sl_capture_close(capture);
+	huge_pages = false;
 	free(buf);
 	test_dir_remove(store);
 }
@@ -308,14 +373,21 @@ static void
 test_idle_disk(void **state)
 {
 	(void)state;
-	idle(false);
+	idle(DISK);
 }
 
 static void
 test_idle_tmpfs(void **state)
 {
 	(void)state;
-	idle(true);
+	idle(TMPFS);
+}
+
+static void
+test_idle_huge_tmpfs(void **state)
+{
+	(void)state;
+	idle(HUGE_TMPFS);
 }
 
 static void
@@ -339,11 +411,14 @@ reader_tests(void)
 		cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_read_disk),
 		cmocka_unit_test(test_read_tmpfs),
+		cmocka_unit_test(test_read_huge_tmpfs),
 		cmocka_unit_test(test_read_without_io_uring),
 		cmocka_unit_test(test_segments_disk),
 		cmocka_unit_test(test_segments_tmpfs),
+		cmocka_unit_test(test_segments_huge_tmpfs),
 		cmocka_unit_test(test_idle_disk),
 		cmocka_unit_test(test_idle_tmpfs),
+		cmocka_unit_test(test_idle_huge_tmpfs),
 	};
 
 	return cmocka_run_group_tests_name("reader", tests, NULL, NULL);

@@ -38,6 +38,7 @@ struct segment_entry {
 	int fd;
 	int error;
 	const uint8_t *map; /**< NULL: to be read */
+	bool on_memory;     /**< a read is a copy and never waits */
 	uint64_t size;      /**< of the file when last asked; the lcore may renew it */
 	_Atomic uint64_t used_at; /**< CLOCK_MONOTONIC ns */
 	/* The lcore's own. */

@@ -220,21 +220,32 @@ int sl_capture_find(struct sl_capture *capture, uint64_t from, uint64_t to, uint
 
 /* Reading without blocking, for the reader lcore. */
 
-/** Reads that may be returned before a mapped place of an earlier one goes away. */
+/** Reads that may be returned before the mapped place or the descriptor of an earlier one goes away. */
 #define SL_READER_HOLD 2048u
 
-struct sl_reader; /**< keeps several chunk reads in flight: O_DIRECT and io_uring on disks, mapped on tmpfs */
+struct sl_reader; /**< keeps several chunk reads in flight: O_DIRECT and io_uring on disks, mapped or copied on tmpfs */
 
 /** A finished read. */
 struct sl_read {
 	void *cookie;          /**< as submitted */
 	/**
-	 * SL_CHUNK_SIZE bytes: the submitted buffer, or a mapped place of a tmpfs segment. A mapped place is valid until
-	 * SL_READER_HOLD further reads were returned, sl_reader_release() was called, or the reader is destroyed.
+	 * SL_CHUNK_SIZE bytes: the submitted buffer, or a mapped place of a tmpfs segment. NULL: the bytes are still to be
+	 * copied from tmpfs, see sl_read_fetch(). A mapped place, and what a fetch needs, is valid until SL_READER_HOLD
+	 * further reads were returned, sl_reader_release() was called, or the reader is destroyed.
 	 */
 	const void *data;
 	int result;            /**< 0, or -errno (-ENOENT: segment gone) */
+	int fd;                /**< of the segment, if data is NULL */
+	uint32_t slot;
 };
+
+/**
+ * Copy the bytes of a read whose data is NULL into buf (SL_CHUNK_SIZE bytes). For the lcore that looks at them next: so they
+ * lie in its caches, and several lcores copy at a time. Any thread; does not wait, unless the kernel has swapped the page out.
+ *
+ * @return 0 or -errno of pread
+ */
+int sl_read_fetch(const struct sl_read *read, void *buf);
 
 /**
  * Make a reader. Starts one helper thread, named "sl-store", that opens segments ahead of use so that
