@@ -286,6 +286,8 @@ cmd_push(int argc, char **argv)
 		goto out;
 	}
 	push_streams_limit(push.streams, push.options.from, push.options.to);
+	if (push.options.no_verdict_cache)
+		push_streams_no_verdict_cache(push.streams);
 	status = push_open_first_capture(&push);
 	if (status < 0 && push.options.once)
 		status = push_find_range(&push);

@@ -32,6 +32,7 @@ struct push_options {
 	uint64_t stop_timeout; /**< ns */
 	bool poll;
 	bool no_huge;
+	bool no_verdict_cache;
 	const char *eal;       /**< more words for EAL, or NULL */
 	const char *helper_cpus; /**< CPU list, or NULL */
 	char state_dir_default[PATH_MAX];

@@ -26,6 +26,7 @@ struct push_streams {
 	const char *single;
 	unsigned int lanes;
 	uint64_t from, to;
+	bool no_verdict_cache;
 	const char **expressions;
 	struct node *_Atomic first;
 	_Atomic uint64_t wanted; /* sequence that the reader asked for, 0: none */
@@ -80,6 +81,12 @@ push_streams_destroy(struct push_streams *s)
 }
 
 void
+push_streams_no_verdict_cache(struct push_streams *s)
+{
+	s->no_verdict_cache = true;
+}
+
+void
 push_streams_limit(struct push_streams *s, uint64_t from, uint64_t to)
 {
 	s->from = from;
@@ -116,6 +123,11 @@ add_capture(struct push_streams *s, struct sl_capture *capture, char *errbuf)
 		s->expressions, sl_config_targets(s->config), info->link_type, info->snap_len, s->lanes, &set, errbuf);
 	if (rc)
 		goto err;
+	rc = s->no_verdict_cache ? 0 : sl_filter_use_cache(set, SL_FILTER_WIDE);
+	if (rc) {
+		snprintf(errbuf, ERRBUF, "out of memory for the verdict cache");
+		goto err;
+	}
 	sl_filter_limit(set, s->from, s->to);
 	node->stream = (struct sl_stream){
 		.capture = capture,
@@ -128,6 +140,7 @@ add_capture(struct push_streams *s, struct sl_capture *capture, char *errbuf)
 	insert(s, node);
 	return node;
 err:
+	sl_filter_set_free(set);
 	free(node);
 	sl_capture_close(capture);
 	errno = -rc;

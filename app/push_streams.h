@@ -26,6 +26,8 @@ struct push_streams;
 int push_streams_create(const struct sl_config *config, const char *store, const char *single, unsigned int lanes,
 	struct push_streams **streams);
 void push_streams_destroy(struct push_streams *streams);
+/** Run every filter on every packet. Main thread, before any capture is added. */
+void push_streams_no_verdict_cache(struct push_streams *streams);
 /** Let only packets with from <= time < to match, ns since 1970. Main thread, before any capture is added. */
 void push_streams_limit(struct push_streams *streams, uint64_t from, uint64_t to);
 

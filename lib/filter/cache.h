@@ -34,11 +34,12 @@ struct sl_cache_params {
 	unsigned int unit_count;
 	const struct sl_exec *programs; /**< by number: how each runs the direct way */
 	uint32_t program_count;         /**< numbers in the units lie below */
+	uint32_t buckets;               /**< of four entries, a power of two; 0: as many as are good */
 	bool portable;                  /**< no wide vectors, though the CPU has them: for tests */
 };
 
 /** Is it worth a cache? Programs that are cheap to run together are run. Any thread. */
-bool sl_cache_pays(const struct sl_unit *units, unsigned int unit_count);
+bool sl_cache_pays(const struct sl_cache_params *params);
 
 /** Make the cache of one filter lcore. Main thread. @return 0, -ENOMEM */
 int sl_cache_create(const struct sl_cache_params *params, struct sl_cache **cache);

@@ -4,8 +4,8 @@
 
 /*
  * Not a test: ns a packet for the verdicts of several filters, one program after the other beside the verdict cache in
- * portable and in wide code; the same packets, in turn, the best of 7. Kinds of traffic: flows (2,000, in bursts), groups (UDP
- * to 96 multicast groups), none (nothing comes again).
+ * portable and in wide code; the same packets, in turn, the best of 7. Kinds of traffic: flows (2,000, in bursts),
+ * groups (UDP to 96 multicast groups), none (nothing comes again). With an argument, only the filters of that name.
  */
 
 #include <stdio.h>
@@ -26,6 +26,7 @@ enum traffic { TRAFFIC_FLOWS, TRAFFIC_GROUPS, TRAFFIC_NONE };
 static const char *const traffic_names[] = {"flows", "groups", "none"};
 
 static uint64_t rng = 1;
+static const char *only;
 
 static uint32_t
 random32(void)
@@ -66,8 +67,10 @@ make_frame(enum traffic traffic, uint8_t *p)
 	p[27] = (uint8_t)(id >> 20);
 	p[28] = (uint8_t)(id >> 12 & 3);
 	p[29] = (uint8_t)id;
-	memcpy(p + 30, traffic == TRAFFIC_GROUPS ? (uint8_t[]){239, 1, 1, (uint8_t)(id % GROUPS)}
-					       : (uint8_t[]){192, 168, (uint8_t)(id >> 8 & 3), (uint8_t)(id >> 16)}, 4);
+	memcpy(p + 30,
+		traffic == TRAFFIC_GROUPS ? (uint8_t[]){239, 1, 1, (uint8_t)(id % GROUPS)}
+					  : (uint8_t[]){192, 168, (uint8_t)(id >> 8 & 3), (uint8_t)(id >> 16)},
+		4);
 	memcpy(p + 34, &id, 2);
 	p[36] = (uint8_t)(id >> 28 & 3);
 	p[37] = (uint8_t)(id >> 24 & 15);
@@ -93,7 +96,8 @@ make_chunk(enum traffic traffic)
 		make_frame(traffic, base + off + sizeof(r));
 		off += (uint32_t)sizeof(r) + FRAME;
 	}
-	return (struct sl_chunk){.base = base, .index = index, .packets = n, .records_off = 64, .min_ts = 1, .max_ts = 2};
+	return (struct sl_chunk){
+		.base = base, .index = index, .packets = n, .records_off = 64, .min_ts = 1, .max_ts = 2};
 }
 
 static struct sl_filter_set *
@@ -124,6 +128,10 @@ bench(const char *name, char (*texts)[128], unsigned int count, enum traffic tra
 	double best[3] = {1e30, 1e30, 1e30};
 	uint64_t packets = 0, matches[3];
 
+	if (only && strcmp(only, name) != 0) {
+		free(verdicts.of);
+		return;
+	}
 	for (unsigned int i = 0; i < CHUNKS; i++)
 		packets += (chunks[i] = make_chunk(traffic)).packets;
 	for (int k = 0; k < 3; k++)
@@ -161,11 +169,12 @@ bench(const char *name, char (*texts)[128], unsigned int count, enum traffic tra
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
 	static const char *const few[] = {"tcp", "udp", "net 192.168.1.0/24", "port 80"};
 	char texts[256][128];
 
+	only = argc > 1 ? argv[1] : NULL;
 	rte_log_set_global_level(RTE_LOG_CRIT);
 	printf("%-16s %-7s %8s %8s %8s %8s %9s %9s\n", "filters", "traffic", "matches", "direct", "portable", "wide",
 		"missed %", "direct %");
@@ -192,7 +201,10 @@ main(void)
 			: i % 6 == 3 ? "tcp[tcpflags] & 0x%x != 0 and port %u"
 			: i % 6 == 4 ? "(src net 10.%u.0.0/20 or ip6) and not port %u"
 				     : "ip[8] > %u and icmp[0] = %u",
-			i % 6 == 1 ? a % 4 : a * 16 + i % 6, i % 6 == 1 ? i % 16 * 16 : i % 6 == 2 ? a * 16 + 20 : a);
+			i % 6 == 1 ? a % 4 : a * 16 + i % 6,
+			i % 6 == 1   ? i % 16 * 16
+			: i % 6 == 2 ? a * 16 + 20
+				     : a);
 	}
 	bench("96 unrelated", texts, 96, TRAFFIC_FLOWS);
 	bench("96 unrelated", texts, 96, TRAFFIC_NONE);

@@ -20,16 +20,33 @@ half_key(const uint8_t *mask, const uint8_t *data, uint8_t *key)
 	memcpy(key, d, CACHE_KEY);
 }
 
-static inline void
-make_key(const struct cache_class *cls, const uint8_t *data, uint32_t caplen, struct cache_key *key)
+static inline uint64_t
+make_key(const struct sl_cache *c, const struct cache_class *cls, const uint8_t *data, uint32_t caplen,
+	struct cache_key *key)
 {
+	uint64_t sum;
+
 	if (unlikely(caplen < CACHE_KEY || (cls->wide && caplen < 2 * CACHE_KEY))) {
 		cache_key_make(cls, data, caplen, key);
-		return;
+	} else {
+		half_key(cls->bytes, data, key->low);
+		if (unlikely(cls->wide))
+			half_key(cls->bytes + CACHE_KEY, data + CACHE_KEY, key->high);
 	}
-	half_key(cls->bytes, data, key->low);
+	sum = cache_hash_half(c->seed, key->low);
 	if (unlikely(cls->wide))
-		half_key(cls->bytes + CACHE_KEY, data + CACHE_KEY, key->high);
+		sum += cache_hash_half(c->seed + CACHE_KEY / 8, key->high);
+	return sum;
+}
+
+static inline uint32_t
+find_tag(const struct cache_bucket *b, uint32_t tag)
+{
+	uint32_t ways = 0;
+
+	for (uint32_t way = 0; way < CACHE_WAYS; way++)
+		ways |= (uint32_t)(b->tag[way] == tag) << way;
+	return ways;
 }
 
 static inline bool
@@ -44,14 +61,16 @@ same(const uint8_t *a, const uint8_t *b)
 	return differ == 0;
 }
 
-#define SCAN_TARGET
-#define SCAN_NAME(function) function##_portable
+#define TARGET
+#define NAME(function) function##_portable
 #define MAKE_KEY make_key
+#define FIND_TAG find_tag
 #define SAME same
 #include "cache_scan.h"
-#undef SCAN_TARGET
-#undef SCAN_NAME
+#undef TARGET
+#undef NAME
 #undef MAKE_KEY
+#undef FIND_TAG
 #undef SAME
 
 /* ---------------------------------------------------------------- AVX-512 */
@@ -70,13 +89,38 @@ half_key_avx512(uint64_t mask, const uint8_t *data, uint32_t left)
 	return _mm512_maskz_loadu_epi8(mask, data);
 }
 
-static inline AVX512 void
-make_key_avx512(const struct cache_class *cls, const uint8_t *data, uint32_t caplen, struct cache_key *key)
+/* As cache_hash_half(), all products at once. */
+static inline AVX512 __m512i
+products_avx512(__m512i key, const uint64_t *seed)
 {
-	_mm512_store_si512(key->low, half_key_avx512(cls->mask[0], data, caplen));
-	if (unlikely(cls->wide))
-		_mm512_store_si512(key->high,
-			half_key_avx512(cls->mask[1], data + CACHE_KEY, caplen > CACHE_KEY ? caplen - CACHE_KEY : 0));
+	__m512i sums = _mm512_add_epi32(key, _mm512_load_si512(seed));
+
+	return _mm512_mul_epu32(sums, _mm512_srli_epi64(sums, 32));
+}
+
+static inline AVX512 uint64_t
+make_key_avx512(const struct sl_cache *c, const struct cache_class *cls, const uint8_t *data, uint32_t caplen,
+	struct cache_key *key)
+{
+	__m512i low = half_key_avx512(cls->mask[0], data, caplen), products = products_avx512(low, c->seed);
+
+	_mm512_store_si512(key->low, low);
+	if (unlikely(cls->wide)) {
+		__m512i high =
+			half_key_avx512(cls->mask[1], data + CACHE_KEY, caplen > CACHE_KEY ? caplen - CACHE_KEY : 0);
+
+		_mm512_store_si512(key->high, high);
+		products = _mm512_add_epi64(products, products_avx512(high, c->seed + CACHE_KEY / 8));
+	}
+	return (uint64_t)_mm512_reduce_add_epi64(products);
+}
+
+static inline AVX512 uint32_t
+find_tag_avx512(const struct cache_bucket *b, uint32_t tag)
+{
+	__m128i equal = _mm_cmpeq_epi32(_mm_load_si128((const __m128i *)b->tag), _mm_set1_epi32((int)tag));
+
+	return (uint32_t)_mm_movemask_ps(_mm_castsi128_ps(equal));
 }
 
 static inline AVX512 bool
@@ -85,25 +129,32 @@ same_avx512(const uint8_t *a, const uint8_t *b)
 	return _mm512_cmpneq_epi64_mask(_mm512_load_si512(a), _mm512_load_si512(b)) == 0;
 }
 
-#define SCAN_TARGET AVX512
-#define SCAN_NAME(function) function##_avx512
+#define TARGET AVX512
+#define NAME(function) function##_avx512
 #define MAKE_KEY make_key_avx512
+#define FIND_TAG find_tag_avx512
 #define SAME same_avx512
 #include "cache_scan.h"
 
-static bool
-has_avx512(void)
-{
-	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
-}
 #endif
+
+bool
+cache_scan_is_wide(bool portable)
+{
+#ifdef __x86_64__
+	return !portable && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
+#else
+	(void)portable;
+	return false;
+#endif
+}
 
 void
 cache_scan_select(struct sl_cache *c)
 {
 	c->scan = scan_portable;
 #ifdef __x86_64__
-	if (!c->params.portable && has_avx512())
+	if (cache_scan_is_wide(c->params.portable))
 		c->scan = scan_avx512;
 #endif
 }

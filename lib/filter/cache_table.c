@@ -8,19 +8,23 @@
 
 #include "cache_table.h"
 
-#define ENTRIES (CACHE_BUCKETS * CACHE_WAYS)
+#define BUCKETS 8192u
 
 int
 cache_table_init(struct sl_cache *c)
 {
-	c->classes = aligned_alloc(64, CACHE_CLASSES * sizeof(*c->classes));
-	c->buckets = aligned_alloc(64, CACHE_BUCKETS * sizeof(*c->buckets));
-	c->keys = aligned_alloc(64, (size_t)ENTRIES * CACHE_KEY);
+	uint32_t buckets = c->params.buckets ? c->params.buckets : BUCKETS;
+	size_t key_bytes = (size_t)buckets * CACHE_WAYS * CACHE_KEY;
+
+	c->bucket_mask = buckets - 1;
+	c->classes = aligned_alloc(256, CACHE_CLASSES * sizeof(*c->classes));
+	c->buckets = aligned_alloc(64, buckets * sizeof(*c->buckets));
+	c->keys = aligned_alloc(64, key_bytes);
 	/* From the system, untouched: without wide classes it costs nothing. */
-	c->high_keys = aligned_alloc(4096, (size_t)ENTRIES * CACHE_KEY);
+	c->high_keys = aligned_alloc(4096, key_bytes);
 	if (!c->classes || !c->buckets || !c->keys || !c->high_keys)
 		return -ENOMEM;
-	memset(c->keys, 0, (size_t)ENTRIES * CACHE_KEY);
+	memset(c->keys, 0, key_bytes);
 	/* Only speed depends on them. */
 	if (getrandom(c->seed, sizeof(c->seed), GRND_NONBLOCK) != (ssize_t)sizeof(c->seed))
 		for (unsigned int i = 0; i < sizeof(c->seed) / sizeof(c->seed[0]); i++)
@@ -50,7 +54,7 @@ void
 cache_table_clear(struct sl_cache *c)
 {
 	memset(c->class_of, 0, sizeof(c->class_of));
-	memset(c->buckets, 0, CACHE_BUCKETS * sizeof(*c->buckets));
+	memset(c->buckets, 0, ((size_t)c->bucket_mask + 1) * sizeof(*c->buckets));
 	c->next_mask_id = 1;
 	/* The first class is of all that come when there is no room for one of their own. */
 	class_begin(c, &c->classes[0]);
@@ -124,7 +128,7 @@ cache_insert(struct sl_cache *c, const struct cache_class *cls, const uint8_t *d
 
 	cache_key_make(cls, data, caplen, &key);
 	hash = cache_hash(c, &key, cls->wide, tag);
-	at = cache_bucket_of(hash);
+	at = cache_bucket_of(c, hash);
 	b = &c->buckets[at];
 	for (way = 0; way < CACHE_WAYS && b->tag[way] != 0; way++)
 		;

@@ -19,7 +19,6 @@
 
 #define CACHE_KEY 64u       /* bytes of a key; a wide one has as many again */
 #define CACHE_WAYS 4u
-#define CACHE_BUCKETS 8192u
 #define CACHE_CLASSES 256u
 #define CACHE_CLASS_SLOTS 1024u /* ten bits: cache_class_slot() */
 #define CACHE_MASKS 0xffffu /* masks that can be told apart before all is forgotten */
@@ -28,28 +27,30 @@
 #define CACHE_BATCH 32u
 #define CACHE_JUDGE_EVERY 1024u /* lookups of a class */
 #define CACHE_PAUSE_MIN 4096u   /* lookups left out, the first time */
+#define CACHE_PAUSE_LONG (4 * CACHE_PAUSE_MIN) /* it does not get better by itself */
 
 _Static_assert(SL_TRACK_WINDOW == 2 * CACHE_KEY && SL_TRACK_WINDOW < CACHE_WHOLE, "keys cover the window");
 _Static_assert(SL_VERDICT_SETS_MAX < CACHE_DIRECT, "verdict set numbers");
 
 /** Packets that steer alike, and the bytes that have decided about any of them. */
 struct cache_class {
-	_Alignas(64) uint8_t bytes[SL_TRACK_WINDOW]; /**< the mask: 0xff for each byte of the key */
-	uint64_t mask[2];    /**< the same, a bit a byte */
+	_Alignas(256) uint64_t mask[2]; /**< bytes of the key, a bit a byte */
 	uint32_t need;       /**< from this captured length on, it decides nothing */
 	uint32_t mask_id;    /**< number of this state of the mask; never used before since all was forgotten */
 	bool wide;           /**< the key needs its second half */
-	uint32_t seen, missed; /**< since the last judgement */
-	uint32_t last_missed;
 	uint32_t bypass;     /**< packets that are not looked up */
+	uint32_t seen, missed; /**< lookups since the last judgement, an estimate; and misses */
+	uint32_t last_missed;
 	uint32_t pause;      /**< the next bypass */
+	bool examined;       /**< it has been asked which units spoil its keys */
+	_Alignas(64) uint8_t bytes[SL_TRACK_WINDOW]; /**< the mask as bytes, 0xff or 0 */
 };
 
 /** Four entries; a tag tells the mask, the captured length and eight bits of the hash. */
 struct cache_bucket {
 	_Alignas(32) uint32_t tag[CACHE_WAYS]; /**< 0: free */
 	uint16_t set[CACHE_WAYS];
-	uint32_t victim;
+	uint32_t victim;     /**< the next to go */
 };
 
 struct cache_key {
@@ -68,14 +69,21 @@ struct sl_cache {
 		uint32_t number; /* of the class; 0: free */
 	} class_of[CACHE_CLASS_SLOTS];
 	uint32_t next_mask_id;
-	uint64_t seed[10];
+	_Alignas(64) uint64_t seed[2 * CACHE_KEY / 8]; /* of the hash, for either half of a key */
 	struct cache_bucket *buckets;
+	uint32_t bucket_mask;
 	uint8_t *keys;      /* CACHE_KEY bytes an entry */
 	uint8_t *high_keys; /* as many; touched by wide classes only */
 	struct sl_verdict_sets sets;
 	uint64_t *accepted; /* bitmap of the packet being resolved */
+	uint32_t judged;    /* batches so far: which packet of one is counted */
+	struct cache_suspect *suspect;
+	bool *left_out;     /* by unit: not cached, run on all packets */
+	bool *leave_out;    /* the same from the next chunk on, if leave */
+	bool leave;
 	bool forget;        /* numbers have run out: begin anew before the next packets */
-	uint32_t cost_direct, cost_miss; /* of all units, in ns or so */
+	uint32_t cost_lookup, cost_direct, cost_miss; /* of all units, in ns or so */
+	uint32_t resting, rest; /* chunks that are not scanned at all: still, and the next time */
 
 	uint16_t *set_of;   /* verdict set of each packet of the part under way, or CACHE_DIRECT */
 	uint32_t part;      /* packets that are worked on at a time */
@@ -129,39 +137,44 @@ cache_tag(const struct cache_class *cls, uint32_t caplen)
 	return cls->mask_id << 16 | (caplen >= cls->need ? CACHE_WHOLE : caplen) << 8;
 }
 
-static inline uint64_t
-cache_mix(uint64_t a, uint64_t b)
-{
-	__extension__ unsigned __int128 product = (unsigned __int128)a * b;
-
-	return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
+/* NH (RFC 4418, section 5.2): sums of products of 32-bit halves; vector units have the multiplication. */
 static inline uint64_t
 cache_hash_half(const uint64_t *seed, const uint8_t *bytes)
 {
-	uint64_t w[CACHE_KEY / 8];
+	uint64_t sum = 0;
 
-	memcpy(w, bytes, sizeof(w));
-	return cache_mix(w[0] ^ seed[0], w[1] ^ seed[1]) ^ cache_mix(w[2] ^ seed[2], w[3] ^ seed[3]) ^
-	       cache_mix(w[4] ^ seed[4], w[5] ^ seed[5]) ^ cache_mix(w[6] ^ seed[6], w[7] ^ seed[7]);
+	for (unsigned int i = 0; i < CACHE_KEY / 8; i++) {
+		uint64_t w;
+
+		memcpy(&w, bytes + 8 * i, sizeof(w));
+		sum += (uint64_t)((uint32_t)w + (uint32_t)seed[i]) * (uint32_t)((w >> 32) + (seed[i] >> 32));
+	}
+	return sum;
 }
 
-/** Seeds are random: traffic that is made to collide would have to know them. */
+/** From the sums of both halves of a key, or of one, to its hash. Seeds are random: they must not be guessed. */
+static inline uint64_t
+cache_hash_end(uint64_t sum, uint32_t tag)
+{
+	uint64_t h = (sum ^ (uint64_t)tag << 32) * UINT64_C(0x9e3779b97f4a7c15);
+
+	return h ^ h >> 32;
+}
+
 static inline uint64_t
 cache_hash(const struct sl_cache *c, const struct cache_key *key, bool wide, uint32_t tag)
 {
-	uint64_t h = cache_hash_half(c->seed, key->low);
+	uint64_t sum = cache_hash_half(c->seed, key->low);
 
 	if (wide)
-		h = cache_mix(h ^ c->seed[8], cache_hash_half(c->seed, key->high) ^ c->seed[9]);
-	return cache_mix(h ^ tag, c->seed[9]);
+		sum += cache_hash_half(c->seed + CACHE_KEY / 8, key->high);
+	return cache_hash_end(sum, tag);
 }
 
 static inline uint32_t
-cache_bucket_of(uint64_t hash)
+cache_bucket_of(const struct sl_cache *c, uint64_t hash)
 {
-	return (uint32_t)hash % CACHE_BUCKETS;
+	return (uint32_t)hash & c->bucket_mask;
 }
 
 static inline uint32_t
@@ -177,9 +190,25 @@ uint16_t cache_resolve(struct sl_cache *c, struct cache_class *cls, const uint8_
 /** Enough packets of a class have been seen: go on looking them up? */
 void cache_judge(struct sl_cache *c, struct cache_class *cls);
 
+/** What the direct way costs for a unit, a packet. */
+uint32_t cache_unit_cost(const struct sl_unit *unit);
+
+/* ---- cache_suspect.c */
+
+int cache_suspect_init(struct sl_cache *c);
+void cache_suspect_fini(struct sl_cache *c);
+/** Sample the next misses of a class. @return false: that was done, or another class is sampled */
+bool cache_suspect_begin(struct sl_cache *c, struct cache_class *cls);
+/** A miss, to be called for all of them. Uses accepted. */
+void cache_suspect_sample(struct sl_cache *c, const uint8_t *data, uint32_t caplen, const struct cache_class *cls);
+/** The classes are about to go. */
+void cache_suspect_forget(struct sl_cache *c);
+
 /* ---- cache_scan.c */
 
 /** The loop for this CPU. */
 void cache_scan_select(struct sl_cache *c);
+/** Will it be one with wide vectors? */
+bool cache_scan_is_wide(bool portable);
 
 #endif

@@ -52,8 +52,8 @@ all_by_machine_code(sl_filter_fn fn, const struct sl_chunk *chunk, uint32_t coun
 }
 
 static uint32_t
-some_by_machine_code(sl_filter_fn fn, const struct sl_chunk *chunk, const uint16_t *packets, uint32_t count,
-	uint16_t *out)
+some_by_machine_code(
+	sl_filter_fn fn, const struct sl_chunk *chunk, const uint16_t *packets, uint32_t count, uint16_t *out)
 {
 	const struct sl_chunk c = *chunk;
 	uint32_t n = 0;

@@ -274,14 +274,14 @@ sl_filter_use_cache(struct sl_filter_set *set, enum sl_filter_vectors vectors)
 	ret = make_units(set);
 	if (ret < 0)
 		return ret;
-	if (set->cached_count == 0 || !sl_cache_pays(set->units, set->unit_count))
-		return 0;
 	params = (struct sl_cache_params){.link_type = set->link_type,
 		.units = set->units,
 		.unit_count = set->unit_count,
 		.programs = set->cached_exec,
 		.program_count = set->cached_count,
 		.portable = vectors == SL_FILTER_PORTABLE};
+	if (!sl_cache_pays(&params))
+		return 0;
 	set->caches = calloc(set->lanes, sizeof(*set->caches));
 	if (!set->caches)
 		return -ENOMEM;
@@ -293,8 +293,8 @@ sl_filter_use_cache(struct sl_filter_set *set, enum sl_filter_vectors vectors)
 void
 sl_filter_get_stats(const struct sl_filter_set *set, struct sl_filter_stats *stats)
 {
-	*stats = (struct sl_filter_stats){.cached_programs = set->caches ? set->cached_count : 0,
-		.units = set->caches ? set->unit_count : 0};
+	*stats = (struct sl_filter_stats){
+		.cached_programs = set->caches ? set->cached_count : 0, .units = set->caches ? set->unit_count : 0};
 	for (unsigned int lane = 0; set->caches && lane < set->lanes; lane++)
 		if (set->caches[lane])
 			sl_cache_add_stats(set->caches[lane], stats);

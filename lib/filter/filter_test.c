@@ -467,6 +467,7 @@ main(void)
 		cmocka_unit_test(test_cache_mask_per_class),
 		cmocka_unit_test(test_cache_beyond),
 		cmocka_unit_test(test_cache_gives_way),
+		cmocka_unit_test(test_cache_leaves_out),
 		cmocka_unit_test(test_cache_forgets),
 		cmocka_unit_test(test_check),
 		cmocka_unit_test(test_merging),

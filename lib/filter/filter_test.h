@@ -36,6 +36,7 @@ void test_cache_few_misses(void **state);
 void test_cache_mask_per_class(void **state);
 void test_cache_beyond(void **state);
 void test_cache_gives_way(void **state);
+void test_cache_leaves_out(void **state);
 void test_cache_forgets(void **state);
 
 void test_check(void **state);

@@ -50,7 +50,8 @@ put_transport(struct sl_gen *gen, struct out *o, uint32_t protocol)
 	put_u16(o, ports[pick(gen, 8)]);
 	if (protocol == 6) {
 		put(o, (uint8_t[]){0, 0, 0, sl_gen_byte(gen), 0, 0, 0, 0}, 8);
-		put(o, (uint8_t[]){(uint8_t)((5 + pick(gen, 3)) << 4), (uint8_t)(1u << pick(gen, 6)), 1, 0, 0, 0, 0, 0}, 8);
+		put(o, (uint8_t[]){(uint8_t)((5 + pick(gen, 3)) << 4), (uint8_t)(1u << pick(gen, 6)), 1, 0, 0, 0, 0, 0},
+			8);
 	} else {
 		put(o, (uint8_t[]){0, 40, 0, 0}, 4);
 	}
@@ -65,9 +66,9 @@ put_network(struct sl_gen *gen, struct out *o)
 
 	if (kind < 6) {
 		uint32_t words = 5 + (pick(gen, 8) == 0 ? pick(gen, 11) : 0), fragment = pick(gen, 10) == 0;
-		uint8_t header[20] = {(uint8_t)(0x40 | words), 0, 0, 100, 0, sl_gen_byte(gen),
-			(uint8_t)(fragment << 5), (uint8_t)(fragment ? pick(gen, 3) : 0), 64, (uint8_t)protocol, 0, 0,
-			10, 1, 0, (uint8_t)pick(gen, 6), 239, 1, 1, (uint8_t)pick(gen, 12)};
+		uint8_t header[20] = {(uint8_t)(0x40 | words), 0, 0, 100, 0, sl_gen_byte(gen), (uint8_t)(fragment << 5),
+			(uint8_t)(fragment ? pick(gen, 3) : 0), 64, (uint8_t)protocol, 0, 0, 10, 1, 0,
+			(uint8_t)pick(gen, 6), 239, 1, 1, (uint8_t)pick(gen, 12)};
 
 		put(o, header, 20);
 		for (uint32_t i = 20; i < 4 * words; i++)
@@ -164,7 +165,8 @@ primitive(struct sl_gen *gen, char *text, size_t size)
 	case 6:
 		return snprintf(text, size, "tcp[tcpflags] & %u != 0", 1u << pick(gen, 6));
 	case 7:
-		return snprintf(text, size, "tcp[((tcp[12] & 0xf0) >> 2):4] = 0x%x", pick(gen, 2) ? 0x00010203 : 0x47455420);
+		return snprintf(
+			text, size, "tcp[((tcp[12] & 0xf0) >> 2):4] = 0x%x", pick(gen, 2) ? 0x00010203 : 0x47455420);
 	case 8:
 		return snprintf(text, size, "vlan %u", 100 + pick(gen, 4));
 	case 9:

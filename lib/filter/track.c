@@ -44,7 +44,8 @@ note(struct sl_track *t, uint64_t off, uint32_t size, uint32_t caplen)
 	uint64_t end = off + size, bits = (UINT64_C(1) << size) - 1;
 
 	if (end > SL_TRACK_WINDOW) {
-		/* Outside; but whether a packet is shorter than the window can be told, and then it is out of bounds. */
+		/* Outside; but whether a packet is shorter than the window can be told, and then it is out of bounds.
+		 */
 		t->need = SL_TRACK_WINDOW;
 		if (caplen >= SL_TRACK_WINDOW)
 			t->beyond = true;
