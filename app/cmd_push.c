@@ -23,6 +23,7 @@
 #include "progress.h"
 #include "push.h"
 #include "push_summary.h"
+#include "push_verdicts.h"
 #include "sl_filter.h"
 #include "store_report.h"
 
@@ -241,8 +242,10 @@ run(struct push *push)
 		fprintf(stderr, "sluice push: an lcore did not start: %s\n", strerror(-rc));
 	}
 	stop_lcores(push);
-	if (push->options.once || push->options.sink == SL_SINK_NULL)
+	if (push->options.once || push->options.sink == SL_SINK_NULL) {
 		push_summary_print(&summary, stdout);
+		push_verdicts_print(push->streams, stdout);
+	}
 	/* Files that lack packets are not what was asked for; one that follows goes on with what there is. */
 	if (push->options.once && push_summary_bad_chunks(&summary, stderr))
 		finished = false;

@@ -328,7 +328,11 @@ static void
 leave_out(struct sl_cache *c)
 {
 	c->leave = false;
-	memcpy(c->left_out, c->leave_out, c->params.unit_count * sizeof(*c->left_out));
+	for (unsigned int i = 0; i < c->params.unit_count; i++) {
+		if (c->leave_out[i] && !c->left_out[i])
+			add_to(&c->left_out_count, 1);
+		c->left_out[i] = c->leave_out[i];
+	}
 	forget(c);
 }
 
@@ -385,6 +389,7 @@ sl_cache_add_stats(const struct sl_cache *c, struct sl_filter_stats *stats)
 	stats->packets += atomic_load_explicit(&c->packets, memory_order_relaxed);
 	stats->misses += atomic_load_explicit(&c->misses, memory_order_relaxed);
 	stats->direct += atomic_load_explicit(&c->bypassed, memory_order_relaxed);
+	stats->left_out += (uint32_t)atomic_load_explicit(&c->left_out_count, memory_order_relaxed);
 	stats->beyond += atomic_load_explicit(&c->beyond, memory_order_relaxed);
 	stats->forgotten += atomic_load_explicit(&c->forgotten, memory_order_relaxed);
 }

@@ -95,7 +95,7 @@ struct sl_cache {
 	uint16_t **ends;    /* by program: where its next packet goes */
 	uint16_t **part_starts;
 
-	_Atomic uint64_t packets, misses, bypassed, beyond, forgotten;
+	_Atomic uint64_t packets, misses, bypassed, beyond, left_out_count, forgotten;
 };
 
 /* ---- cache_table.c */

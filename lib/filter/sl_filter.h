@@ -23,6 +23,7 @@
 extern "C" {
 #endif
 
+#define SL_FILTER_KEY_BYTES 128u /**< first bytes of a packet that the verdict cache looks at */
 #define SL_FILTER_ERRBUF 1024u /**< bytes that hold any error line of this library */
 
 struct sl_filter_set; /**< the compiled filters of all targets for one link type; read-only after creation */
@@ -86,6 +87,7 @@ struct sl_filter_stats {
 	uint64_t packets;         /**< packets looked at */
 	uint64_t misses;          /**< not found: all programs were run and the verdicts kept */
 	uint64_t direct;          /**< not looked up, since too few of their class were found: programs were run */
+	uint32_t left_out;        /**< units that spoilt the keys of others and run on every packet */
 	uint64_t beyond;          /**< of the misses, those that bytes behind the key decided: not kept */
 	uint64_t forgotten;       /**< times that all was forgotten, since numbers had run out */
 };

@@ -18,8 +18,10 @@
 
 #include <pcap/pcap.h>
 
+#include "sl_filter.h"
+
 /** Bytes from the start of a packet that can be noted one by one. */
-#define SL_TRACK_WINDOW 128u
+#define SL_TRACK_WINDOW SL_FILTER_KEY_BYTES
 /** Values noted of one run at the most: as many as programs have instructions is never needed. */
 #define SL_TRACK_COMPARES 64u
 
