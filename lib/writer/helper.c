@@ -4,8 +4,9 @@
 
 /**
  * @file
- * One thread for each mounted file system makes the calls that touch its metadata, so that no lcore ever waits for it,
- * and a hung one holds up nobody else.
+ * A few threads for each mounted file system make the calls that touch its metadata, so that no lcore ever waits for
+ * it, and a hung one holds up nobody else. The first of them takes only what packets wait for: however many fsyncs are
+ * under way, the next file is opened at once.
  */
 
 #include <errno.h>
@@ -64,34 +65,56 @@ run(struct sl_job *job)
 	}
 }
 
-static void *
-endpoint_main(void *arg)
+static struct sl_job *
+next_job(const struct sl_helper *h)
 {
-	struct sl_endpoint *e = arg;
+	struct sl_endpoint *e = h->endpoint;
+	void *obj = NULL;
+
+	pthread_mutex_lock(&e->lock);
+	if (rte_ring_dequeue(e->urgent, &obj) < 0 && (h->index > 0 || e->wanted == 1))
+		(void)rte_ring_dequeue(e->normal, &obj);
+	pthread_mutex_unlock(&e->lock);
+	return obj;
+}
+
+static void
+give_back(struct sl_endpoint *e, struct sl_job *job)
+{
+	struct sl_writer *w = job->target->writer;
+
+	/* room for every job there can be; under the lock, so that no helper spins for one that has lost its CPU */
+	pthread_mutex_lock(&e->lock);
+	(void)rte_ring_enqueue(w->done, job);
+	pthread_mutex_unlock(&e->lock);
+	if (w->lcore)
+		sl_bell_ring(&w->lcore->bell);
+}
+
+static void *
+helper_main(void *arg)
+{
+	struct sl_helper *h = arg;
+	struct sl_endpoint *e = h->endpoint;
 	const void *cpus = e->writers->params.helper_cpus;
+	sem_t *work = h->index == 0 && e->wanted > 1 ? &e->urgent_work : &e->work;
 	char name[16];
 
-	snprintf(name, sizeof(name), "sl-meta%u", e->index % 1000);
+	snprintf(name, sizeof(name), "sl-meta%u.%u", e->index % 1000, h->index);
 	pthread_setname_np(pthread_self(), name);
 	if (cpus)
 		(void)pthread_setaffinity_np(pthread_self(), sizeof(cpu_set_t), cpus);
 	for (;;) {
-		void *obj;
+		struct sl_job *job = next_job(h);
 
-		if (rte_ring_dequeue(e->urgent, &obj) == 0 || rte_ring_dequeue(e->normal, &obj) == 0) {
-			struct sl_job *job = obj;
-			struct sl_writer *w = job->target->writer;
-
+		if (job) {
 			run(job);
-			/* room for every job there can be */
-			(void)rte_ring_enqueue(w->done, job);
-			if (w->lcore)
-				sl_bell_ring(&w->lcore->bell);
+			give_back(e, job);
 			continue;
 		}
 		if (atomic_load_explicit(&e->quit, memory_order_acquire))
 			return NULL;
-		while (sem_wait(&e->work) < 0 && errno == EINTR)
+		while (sem_wait(work) < 0 && errno == EINTR)
 			;
 	}
 }
@@ -99,18 +122,28 @@ endpoint_main(void *arg)
 int
 sl_endpoint_start(struct sl_endpoint *e, struct sl_writers *writers, unsigned int jobs)
 {
+	unsigned int i;
 	int rc;
 
 	e->writers = writers;
+	for (i = 0; i < writers->target_count; i++)
+		e->wanted += writers->targets[i].endpoint == e;
+	if (e->wanted > SL_HELPERS)
+		e->wanted = SL_HELPERS;
 	e->urgent = sl_queue_create(jobs, true);
 	e->normal = sl_queue_create(jobs, true);
 	if (!e->urgent || !e->normal)
 		return -ENOMEM;
+	pthread_mutex_init(&e->lock, NULL);
 	sem_init(&e->work, 0, 0);
-	rc = pthread_create(&e->thread, NULL, endpoint_main, e);
-	if (rc)
-		return -rc;
-	e->started = true;
+	sem_init(&e->urgent_work, 0, 0);
+	for (i = 0; i < e->wanted; i++) {
+		e->helpers[i] = (struct sl_helper){.endpoint = e, .index = i};
+		rc = pthread_create(&e->helpers[i].thread, NULL, helper_main, &e->helpers[i]);
+		if (rc)
+			return -rc;
+		e->started++;
+	}
 	return 0;
 }
 
@@ -119,30 +152,48 @@ sl_endpoint_post(struct sl_endpoint *e, struct sl_job *job, bool urgent)
 {
 	(void)rte_ring_enqueue(urgent ? e->urgent : e->normal, job);
 	sem_post(&e->work);
+	if (urgent)
+		sem_post(&e->urgent_work);
+}
+
+/* CLOCK_REALTIME of a CLOCK_MONOTONIC time: what pthread_timedjoin_np() wants. */
+static struct timespec
+real_time(uint64_t deadline)
+{
+	struct timespec ts;
+	uint64_t left, now;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	now = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+	left = deadline > now ? deadline - now : 0;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	now = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec + left;
+	return (struct timespec){.tv_sec = (time_t)(now / 1000000000u), .tv_nsec = (long)(now % 1000000000u)};
 }
 
 int
 sl_endpoint_stop(struct sl_endpoint *e, uint64_t deadline)
 {
-	struct timespec ts;
-	uint64_t left, now;
-	int rc = 0;
+	const struct timespec until = real_time(deadline);
+	unsigned int i;
 
 	if (e->started) {
 		atomic_store_explicit(&e->quit, true, memory_order_release);
-		sem_post(&e->work);
-		clock_gettime(CLOCK_MONOTONIC, &ts);
-		now = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-		left = deadline > now ? deadline - now : 0;
-		clock_gettime(CLOCK_REALTIME, &ts);
-		now = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec + left;
-		ts.tv_sec = (time_t)(now / 1000000000u);
-		ts.tv_nsec = (long)(now % 1000000000u);
-		rc = -pthread_timedjoin_np(e->thread, NULL, &ts);
-		if (rc)
-			return rc;
-		e->started = false;
+		for (i = 0; i < e->started; i++) {
+			sem_post(&e->work);
+			sem_post(&e->urgent_work);
+		}
+		/* one that hangs stays the last in the list, so that a second call would wait for it again */
+		while (e->started) {
+			int rc = pthread_timedjoin_np(e->helpers[e->started - 1].thread, NULL, &until);
+
+			if (rc)
+				return -rc;
+			e->started--;
+		}
 		sem_destroy(&e->work);
+		sem_destroy(&e->urgent_work);
+		pthread_mutex_destroy(&e->lock);
 	}
 	free(e->urgent);
 	free(e->normal);

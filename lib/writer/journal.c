@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@
 #define VERSION 1
 
 struct sl_journal {
+	pthread_mutex_t lock; /* the next file may be opened while one is published */
 	int fd;
 	uint64_t size; /* bytes of whole lines */
 	bool torn; /* a failed write may have left something behind them */
@@ -263,14 +265,37 @@ define_now(struct sl_journal *j, const struct sl_target_config *config)
 	return apply(&j->state, type, rest);
 }
 
-int
-sl_journal_define(struct sl_journal *j, const struct sl_target_config *config, bool after_done)
+static int
+add_define(struct sl_journal *j, const struct sl_target_config *config, bool after_done)
 {
-	if (!j)
-		return 0;
 	j->define_later = after_done;
 	j->next_config = *config;
 	return after_done ? 0 : define_now(j, config);
+}
+
+int
+sl_journal_define(struct sl_journal *j, const struct sl_target_config *config, bool after_done)
+{
+	int rc;
+
+	if (!j)
+		return 0;
+	pthread_mutex_lock(&j->lock);
+	rc = add_define(j, config, after_done);
+	pthread_mutex_unlock(&j->lock);
+	return rc;
+}
+
+static int
+add_open_intent(struct sl_journal *j, const char *pending)
+{
+	int rc;
+
+	sl_crash_before(SL_POINT_OPEN_INTENT);
+	put_open(&j->line, pending);
+	rc = append(j, false);
+	sl_crash_after(SL_POINT_OPEN_INTENT);
+	return rc < 0 ? rc : opens_add(&j->state, pending);
 }
 
 int
@@ -280,20 +305,17 @@ sl_journal_open_intent(struct sl_journal *j, const char *pending)
 
 	if (!j)
 		return 0;
-	sl_crash_before(SL_POINT_OPEN_INTENT);
-	put_open(&j->line, pending);
-	rc = append(j, false);
-	sl_crash_after(SL_POINT_OPEN_INTENT);
-	return rc < 0 ? rc : opens_add(&j->state, pending);
+	pthread_mutex_lock(&j->lock);
+	rc = add_open_intent(j, pending);
+	pthread_mutex_unlock(&j->lock);
+	return rc;
 }
 
-int
-sl_journal_intent(struct sl_journal *j, const struct sl_open_file *file, const char *final, const struct sl_mark *after)
+static int
+add_intent(struct sl_journal *j, const struct sl_open_file *file, const char *final, const struct sl_mark *after)
 {
 	int rc;
 
-	if (!j)
-		return 0;
 	put_intent(&j->line, after, final, file);
 	rc = append(j, true);
 	if (rc < 0)
@@ -307,12 +329,23 @@ sl_journal_intent(struct sl_journal *j, const struct sl_open_file *file, const c
 }
 
 int
-sl_journal_done(struct sl_journal *j, const struct sl_mark *after)
+sl_journal_intent(struct sl_journal *j, const struct sl_open_file *file, const char *final, const struct sl_mark *after)
 {
 	int rc;
 
 	if (!j)
 		return 0;
+	pthread_mutex_lock(&j->lock);
+	rc = add_intent(j, file, final, after);
+	pthread_mutex_unlock(&j->lock);
+	return rc;
+}
+
+static int
+add_done(struct sl_journal *j, const struct sl_mark *after)
+{
+	int rc;
+
 	sl_line_begin(&j->line, "done");
 	sl_line_mark(&j->line, "mark", after);
 	rc = append(j, false);
@@ -329,12 +362,23 @@ sl_journal_done(struct sl_journal *j, const struct sl_mark *after)
 }
 
 int
-sl_journal_checkpoint(struct sl_journal *j, const struct sl_checkpoint *checkpoint)
+sl_journal_done(struct sl_journal *j, const struct sl_mark *after)
 {
 	int rc;
 
 	if (!j)
 		return 0;
+	pthread_mutex_lock(&j->lock);
+	rc = add_done(j, after);
+	pthread_mutex_unlock(&j->lock);
+	return rc;
+}
+
+static int
+add_checkpoint(struct sl_journal *j, const struct sl_checkpoint *checkpoint)
+{
+	int rc;
+
 	put_checkpoint(&j->line, checkpoint);
 	rc = append(j, true);
 	if (rc < 0)
@@ -343,6 +387,19 @@ sl_journal_checkpoint(struct sl_journal *j, const struct sl_checkpoint *checkpoi
 	j->state.has_mark = true;
 	j->state.has_intent = false;
 	return maybe_compact(j);
+}
+
+int
+sl_journal_checkpoint(struct sl_journal *j, const struct sl_checkpoint *checkpoint)
+{
+	int rc;
+
+	if (!j)
+		return 0;
+	pthread_mutex_lock(&j->lock);
+	rc = add_checkpoint(j, checkpoint);
+	pthread_mutex_unlock(&j->lock);
+	return rc;
 }
 
 static int
@@ -524,6 +581,7 @@ sl_journal_open(const char *dir, const char *file_desc, struct sl_journal **jour
 		sl_error_text(errbuf, "%s: %s", dir, strerror(ENOMEM));
 		return -ENOMEM;
 	}
+	pthread_mutex_init(&j->lock, NULL);
 	j->fd = -1;
 	if ((size_t)snprintf(j->path, sizeof(j->path), "%s/%s.journal", dir, file_desc) >= sizeof(j->path)) {
 		sl_error_text(errbuf, "state directory: %s", strerror(ENAMETOOLONG));
@@ -577,6 +635,7 @@ sl_journal_close(struct sl_journal *j)
 	free(j->state.opens);
 	sl_line_free_config(&j->state.config);
 	sl_line_free(&j->line);
+	pthread_mutex_destroy(&j->lock);
 	free(j);
 }
 

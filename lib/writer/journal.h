@@ -83,8 +83,8 @@ const struct sl_journal_state *sl_journal_state(const struct sl_journal *journal
 /** Do both definitions make the same files? */
 bool sl_journal_same_config(const struct sl_target_config *a, const struct sl_target_config *b);
 
-/* Helper thread of the target (main thread before it starts). All return 0 or -errno; after an error the call may be
- * repeated. */
+/* Helper threads of the target, two at a time (main thread before they start). All return 0 or -errno; after an error the
+ * call may be repeated. */
 
 const char *sl_journal_path(const struct sl_journal *journal);
 /**

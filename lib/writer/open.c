@@ -4,7 +4,7 @@
 
 /**
  * @file
- * Jobs that make a working file and allocate its space. Helper thread.
+ * Jobs that make a working file and allocate its space. Helper threads.
  */
 
 #include <errno.h>
@@ -215,6 +215,7 @@ sl_job_open(struct sl_job *job)
 {
 	struct sl_file *f = job->file;
 	struct sl_target *t = job->target;
+	uint64_t step;
 
 	if (sl_job_check_mount(job) < 0)
 		return;
@@ -224,9 +225,8 @@ sl_job_open(struct sl_job *job)
 		f->fd = -1;
 		return;
 	}
-	if (t->step == 0)
-		t->step = STEP_FIRST;
-	(void)allocate(job, job->need, capped(f, t->step, job->need));
+	step = t->step;
+	(void)allocate(job, job->need, capped(f, step ? step : STEP_FIRST, job->need));
 }
 
 void

@@ -4,7 +4,7 @@
 
 /**
  * @file
- * Jobs that make a file durable under its final name, and checkpoints. Helper thread.
+ * Jobs that make a file durable under its final name, and checkpoints. Helper threads.
  *
  * The order is the point: the data, then the working name, then the intent in the journal are durable before the final
  * name appears; the working name goes away only after the final name is durable. A crash at any place leaves either the
@@ -245,6 +245,7 @@ sl_job_publish(struct sl_job *job)
 	struct sl_file *f = job->file;
 	struct sl_target *t = job->target;
 	bool renamed = false;
+	uint64_t step;
 	int rc, err;
 
 	if (sl_job_check_mount(job) < 0)
@@ -270,9 +271,8 @@ sl_job_publish(struct sl_job *job)
 	}
 	sl_crash_after(SL_POINT_PUBLISH_DONE);
 	/* the next file will be about as large */
-	t->step = (f->size + STEP_MIN) / STEP_MIN * STEP_MIN;
-	if (t->step > STEP_MAX)
-		t->step = STEP_MAX;
+	step = (f->size + STEP_MIN) / STEP_MIN * STEP_MIN;
+	t->step = step > STEP_MAX ? STEP_MAX : step;
 }
 
 void

@@ -40,6 +40,7 @@ extern int sl_writer_logtype;
 #define SL_CHECKPOINT_NS (10u * UINT64_C(1000000000))
 #define SL_CHECKPOINT_BYTES (UINT64_C(64) << 20)
 #define SL_STATUS_NS (15u * UINT64_C(1000000000))
+#define SL_HELPERS 8u               /* threads for the metadata of one mounted file system */
 #define SL_RETRY_MIN_NS UINT64_C(100000000)
 #define SL_RETRY_MAX_NS UINT64_C(10000000000)
 
@@ -128,7 +129,17 @@ struct sl_recovery {
 	struct sl_open_file file;
 };
 
-/** A mounted file system that targets write to, with the thread that makes its metadata calls. */
+/** One of the threads that make an endpoint's metadata calls. */
+struct sl_helper {
+	struct sl_endpoint *endpoint;
+	unsigned int index;
+	pthread_t thread;
+};
+
+/**
+ * A mounted file system that targets write to, with the threads that make its metadata calls. Several, because what they
+ * wait for most, an fsync, takes hardly longer for eight files than for one.
+ */
 struct sl_endpoint {
 	unsigned int index;
 	char key[SL_PATH_MAX];      /**< mount point */
@@ -136,10 +147,12 @@ struct sl_endpoint {
 	struct sl_writers *writers;
 	struct rte_ring *urgent;    /**< OPEN and EXTEND: packets wait for them */
 	struct rte_ring *normal;
-	sem_t work;
+	pthread_mutex_t lock;       /**< the helpers' ends of the rings */
+	sem_t work, urgent_work;    /**< one for each job; the second only for urgent ones, and for the first helper */
 	_Atomic bool quit;
-	bool started;
-	pthread_t thread;
+	struct sl_helper helpers[SL_HELPERS];
+	unsigned int wanted;        /**< helpers */
+	unsigned int started;
 };
 
 /** One (writer, mount): writes in flight. */
@@ -211,7 +224,7 @@ struct sl_target {
 	uint64_t seq;
 	uint64_t part_begin;
 	uint32_t part;
-	uint64_t step;              /**< helper: bytes to allocate ahead for the next file */
+	_Atomic uint64_t step;      /**< helpers: bytes to allocate ahead for the next file */
 	char last_base[SL_PATH_MAX]; /**< helper: newest final name without a copy number, and its copy number */
 	uint32_t last_copy;
 
@@ -361,10 +374,11 @@ int sl_uring_probe(void);
 
 /* ---- helper.c */
 
+/** Start as many threads as there are targets, SL_HELPERS at the most. @param jobs  that can be posted at a time */
 int sl_endpoint_start(struct sl_endpoint *e, struct sl_writers *writers, unsigned int jobs);
-/** Hand a job over. Any lcore; never blocks. */
+/** Hand a job over. Any lcore; never blocks. A target's two jobs may run at a time. */
 void sl_endpoint_post(struct sl_endpoint *e, struct sl_job *job, bool urgent);
-/** End the thread. @return 0, -ETIMEDOUT: it hangs in a system call, its memory must stay */
+/** End the threads. @return 0, -ETIMEDOUT: one hangs in a system call, its memory must stay */
 int sl_endpoint_stop(struct sl_endpoint *e, uint64_t deadline);
 struct rte_ring *sl_queue_create(unsigned int entries, bool multi_producer);
 
