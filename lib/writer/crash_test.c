@@ -190,14 +190,18 @@ test_points(void **state)
 		for (side = 0; side < 2; side++)
 			for (n = 0; n < 2; n++) {
 				char crash[80];
-				bool hit;
+				bool hit = false;
+				/* whether a checkpoint falls between two files is a race with the disk */
+				int tries = n == 0 ? 10 : 1;
 
 				snprintf(crash, sizeof(crash), "%s.%s:%u", names[i], side ? "after" : "before",
 					passages[n]);
-				clean();
 				if (getenv("SLUICE_TEST_VERBOSE"))
 					print_message("%s\n", crash);
-				hit = crash_at(names[i], crash);
+				while (!hit && tries-- > 0) {
+					clean();
+					hit = crash_at(names[i], crash);
+				}
 				if (!hit && n == 0)
 					fail_msg("%s was never reached", crash);
 				if (hit)

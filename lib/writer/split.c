@@ -13,9 +13,11 @@
  */
 
 #include <inttypes.h>
+#include <string.h>
 
 #include <isa-l/crc.h>
 
+#include "gather.h"
 #include "target.h"
 
 static uint32_t
@@ -59,6 +61,29 @@ account(struct sl_target *t, struct sl_file *f, const struct sl_chunk *c, uint32
 			f->late += late;
 			SL_COUNT(t->stats.late, late);
 		}
+	}
+}
+
+/* As account(), for n packets of a verdict's list. */
+static void
+account_list(struct sl_target *t, struct sl_file *f, const struct sl_chunk *c, const uint16_t *list, uint32_t n,
+	size_t bytes)
+{
+	if (f->packets == 0)
+		f->first_ts = sl_record_ts(sl_chunk_record(c, list[0]));
+	f->last_ts = sl_record_ts(sl_chunk_record(c, list[n - 1]));
+	f->packets += n;
+	f->size += bytes;
+	t->ckpt_bytes += bytes;
+	SL_COUNT(t->stats.packets, n);
+	SL_COUNT(t->stats.bytes, bytes);
+	if (t->cfg->split_time && c->min_ts < f->begin) {
+		uint64_t late = 0;
+
+		for (uint32_t i = 0; i < n; i++)
+			late += sl_record_ts(sl_chunk_record(c, list[i])) < f->begin;
+		f->late += late;
+		SL_COUNT(t->stats.late, late);
 	}
 }
 
@@ -269,6 +294,48 @@ begin_span(struct sl_target *t, const struct sl_chunk *c)
 	return true;
 }
 
+/*
+ * The usual case of a list, in one go: into the block that is being filled, as many of these n packets as leave it not
+ * quite full. What ends or begins a block, a part or a file is for take_run(). @return packets taken
+ */
+static uint32_t
+take_gathered(struct sl_target *t, const struct sl_chunk *c, const uint16_t *list, uint32_t n)
+{
+	struct sl_file *f = t->cur;
+	struct sl_block *b = f ? f->cur : NULL;
+	uint8_t *from, *to;
+
+	if (!b || t->failing || t->cfg->split_byte || t->cfg->slice)
+		return 0;
+	from = to = b->data + b->fill;
+	n = sl_gather(c, list, n, &to, b->data + t->writer->pool.block_size - 1);
+	if (n == 0)
+		return 0;
+	b->fill += (uint32_t)(to - from);
+	put_crc(t, from, (size_t)(to - from));
+	account_list(t, f, c, list, n, (size_t)(to - from));
+	return n;
+}
+
+/* Entries of the list below packet number `end`, which is not beyond the chunk's. */
+static uint32_t
+list_end(const struct sl_chunk *c, const struct sl_verdict *v, uint32_t from, uint32_t end)
+{
+	uint32_t low = from, high = v->count;
+
+	if (end == c->packets)
+		return high;
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2;
+
+		if (v->packets[mid] < end)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
 /* Take the matched packets of the span. @return false: stop at t->k */
 static bool
 take_span(struct sl_target *t, const struct sl_chunk *c, const struct sl_verdict *v)
@@ -278,10 +345,19 @@ take_span(struct sl_target *t, const struct sl_chunk *c, const struct sl_verdict
 		return t->k == t->span_end;
 	}
 	if (v->kind == SL_VERDICT_LIST) {
-		while (t->li < v->count && v->packets[t->li] < t->span_end) {
-			uint32_t i = v->packets[t->li], j = i + 1, li = t->li + 1, end;
+		uint32_t stop = list_end(c, v, t->li, t->span_end);
 
-			while (li < v->count && v->packets[li] == j && j < t->span_end) {
+		for (;;) {
+			uint32_t i, j, li, end;
+
+			t->li += take_gathered(t, c, v->packets + t->li, stop - t->li);
+			if (t->li == stop)
+				break;
+			i = v->packets[t->li];
+			j = i + 1;
+			li = t->li + 1;
+			/* without blocks to gather into, as a byte split has it, runs are what is fast */
+			while (li < stop && v->packets[li] == j) {
 				j++;
 				li++;
 			}

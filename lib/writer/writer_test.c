@@ -25,6 +25,7 @@ main(int argc, char **argv)
 		{"zone", zone_tests},
 		{"mount", mount_tests},
 		{"push_log", push_log_tests},
+		{"gather", gather_tests},
 		{"split", split_tests},
 		{"journal", journal_tests},
 		{"crash", crash_tests},

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+
+#include <string.h>
+
+#include "gather.h"
+
+#define OFFSET 0xfffffu
+/* The records lie in another core's cache or beyond: asked for so many records ahead. */
+#define AHEAD 12u
+/* Records up to this size are copied as if they had it: no branch, no call. */
+#define SMALL 128u
+
+static inline __attribute__((always_inline)) uint32_t
+gather(const struct sl_chunk *c, const uint16_t *list, uint32_t n, uint8_t **to, const uint8_t *limit)
+{
+	const uint8_t *base = c->base;
+	const uint32_t *index = c->index;
+	uint32_t last = c->packets - 1, end = c->records_off + c->records_len, i;
+	uint8_t *at = *to;
+
+	for (i = 0; i < n; i++) {
+		uint32_t off = index[list[i]] & OFFSET;
+		uint32_t next = list[i] < last ? index[list[i] + 1] & OFFSET : end;
+		const uint8_t *ahead = base + (index[list[i + AHEAD < n ? i + AHEAD : i]] & OFFSET);
+		size_t len = next - off;
+
+		__builtin_prefetch(ahead);
+		__builtin_prefetch(ahead + 64);
+		if (len <= SMALL && at + SMALL <= limit && off + SMALL <= SL_CHUNK_SIZE) {
+			memcpy(at, base + off, SMALL);
+		} else {
+			if (at + len > limit)
+				break;
+			memcpy(at, base + off, len);
+		}
+		at += len;
+	}
+	*to = at;
+	return i;
+}
+
+uint32_t
+sl_gather_portable(const struct sl_chunk *c, const uint16_t *list, uint32_t n, uint8_t **to, const uint8_t *limit)
+{
+	return gather(c, list, n, to, limit);
+}
+
+#ifdef __x86_64__
+static __attribute__((target("avx2"))) uint32_t
+gather_avx2(const struct sl_chunk *c, const uint16_t *list, uint32_t n, uint8_t **to, const uint8_t *limit)
+{
+	return gather(c, list, n, to, limit);
+}
+#endif
+
+uint32_t
+sl_gather(const struct sl_chunk *c, const uint16_t *list, uint32_t n, uint8_t **to, const uint8_t *limit)
+{
+#ifdef __x86_64__
+	if (__builtin_cpu_supports("avx2"))
+		return gather_avx2(c, list, n, to, limit);
+#endif
+	return gather(c, list, n, to, limit);
+}
