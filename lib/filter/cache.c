@@ -11,10 +11,11 @@
 #include "cache_table.h"
 
 /*
- * ns or so, measured on one machine; they only decide what is worth a lookup. A run of machine code, of a tracked
+ * ns or so, measured on one machine; they only decide what is worth a lookup. A run of machine code on many packets, on
  * program, of a common path, a lookup, and what keeping an entry adds.
  */
 #define COST_RUN 4u
+#define COST_RUN_ONE 9u
 #define COST_TRACK 30u
 #define COST_COMMON 40u
 #define COST_LOOKUP 12u
@@ -69,21 +70,17 @@ sl_cache_create(const struct sl_cache_params *params, struct sl_cache **cache)
 	c->layout = sl_link_layout(params->link_type);
 	c->cost_lookup = lookup_cost(params);
 	c->cost_direct = direct_cost(params->units, params->unit_count);
-	c->cost_miss = COST_KEEP;
 	for (unsigned int i = 0; i < params->unit_count; i++)
-		c->cost_miss += params->units[i].common ? COST_COMMON + COST_TRACK : COST_TRACK;
+		c->instructions += params->units[i].len;
 	c->part = PART_ENTRIES / n < PART_MIN ? PART_MIN : PART_ENTRIES / n > PART_MAX ? PART_MAX : PART_ENTRIES / n;
 	c->rest = 1;
 	cache_scan_select(c);
-	if (cache_table_init(c) < 0 || cache_suspect_init(c) < 0 || sl_verdict_sets_init(&c->sets, n) < 0)
+	if (cache_suspect_init(c) < 0 || sl_verdict_sets_init(&c->sets, n) < 0 || cache_table_init(c) < 0)
 		goto err;
 	c->accepted = calloc(c->sets.words, sizeof(*c->accepted));
 	c->set_of = calloc(c->part, sizeof(*c->set_of));
-	c->direct = calloc(c->part, sizeof(*c->direct));
-	c->direct_counts = calloc(n, sizeof(*c->direct_counts));
 	c->ends = calloc(n, sizeof(*c->ends));
-	c->part_starts = calloc(n, sizeof(*c->part_starts));
-	if (!c->accepted || !c->set_of || !c->direct || !c->direct_counts || !c->ends || !c->part_starts)
+	if (!c->accepted || !c->set_of || !c->ends || cache_direct_init(c) < 0)
 		goto err;
 	*cache = c;
 	return 0;
@@ -103,18 +100,14 @@ sl_cache_free(struct sl_cache *c)
 	sl_verdict_sets_fini(&c->sets);
 	free(c->accepted);
 	free(c->set_of);
-	free(c->direct);
-	free(c->direct_lists);
-	free(c->direct_counts);
+	cache_direct_fini(c);
 	free(c->lists);
 	free(c->ends);
-	free(c->part_starts);
 	free(c);
 }
 
-/* A verdict that can't be kept would have to be a wrong one. */
-static void *
-need(void *old, size_t bytes)
+void *
+cache_need(void *old, size_t bytes)
 {
 	void *memory = realloc(old, bytes);
 
@@ -135,6 +128,39 @@ add_to(_Atomic uint64_t *counter, uint64_t n)
 
 /* ---------------------------------------------------------------- misses */
 
+static uint32_t
+noted_cost(const struct sl_unit *u)
+{
+	return u->common ? COST_COMMON + COST_TRACK : COST_TRACK;
+}
+
+uint32_t
+cache_miss_cost(const struct sl_cache *c, const struct cache_fixed *fixed)
+{
+	uint32_t cost = COST_KEEP;
+
+	if (!fixed) {
+		for (unsigned int i = 0; i < c->params.unit_count; i++)
+			cost += noted_cost(&c->params.units[i]);
+		return cost;
+	}
+	for (uint32_t i = 0; i < fixed->open_count; i++)
+		cost += c->params.units[fixed->open[i]].common ? COST_COMMON : COST_RUN_ONE;
+	for (uint32_t i = 0; i < fixed->noted_count; i++)
+		cost += noted_cost(&c->params.units[fixed->noted[i]]);
+	return cost;
+}
+
+/* Run all units, and note what they read. */
+static void
+run_noted(const struct sl_cache *c, const uint8_t *data, uint32_t caplen, struct sl_track *track)
+{
+	memset(c->accepted, 0, c->sets.words * sizeof(*c->accepted));
+	for (unsigned int i = 0; i < c->params.unit_count; i++)
+		if (!c->left_out[i])
+			sl_unit_run(&c->params.units[i], data, caplen, track, c->accepted);
+}
+
 uint16_t
 cache_resolve(struct sl_cache *c, struct cache_class *cls, const uint8_t *data, uint32_t caplen)
 {
@@ -143,10 +169,10 @@ cache_resolve(struct sl_cache *c, struct cache_class *cls, const uint8_t *data, 
 
 	cls->missed++;
 	cache_suspect_sample(c, data, caplen, cls);
-	memset(c->accepted, 0, c->sets.words * sizeof(*c->accepted));
-	for (unsigned int i = 0; i < c->params.unit_count; i++)
-		if (!c->left_out[i])
-			sl_unit_run(&c->params.units[i], data, caplen, &track, c->accepted);
+	if (cls->fixed)
+		cache_fixed_run(c, cls->fixed, data, caplen, &track);
+	else
+		run_noted(c, data, caplen, &track);
 	add_to(&c->misses, 1);
 	set = sl_verdict_sets_number(&c->sets, c->accepted);
 	if (set < 0) {
@@ -170,10 +196,10 @@ void
 cache_judge(struct sl_cache *c, struct cache_class *cls)
 {
 	uint32_t missed = cls->missed < cls->seen ? cls->missed : cls->seen;
-	uint64_t cached = c->cost_lookup + (uint64_t)c->cost_miss * missed / cls->seen;
+	uint64_t cached = c->cost_lookup + (uint64_t)cls->cost_miss * missed / cls->seen;
 
 	/* A class that is left alone is still told from the others, which is half a lookup. */
-	if (cached > c->cost_direct + c->cost_lookup / 2) {
+	if (cached > cls->cost_direct + c->cost_lookup / 2) {
 		bool learning = cls->missed < cls->last_missed - cls->last_missed / 16;
 
 		if (learning || cls->pause < CACHE_PAUSE_LONG || !cache_suspect_begin(c, cls))
@@ -206,77 +232,6 @@ add_found(struct sl_cache *c, uint32_t from, uint32_t packets)
 	}
 }
 
-/* Merge two ascending lists, the first of which has room behind it. */
-static uint16_t *
-merge(uint16_t *list, uint16_t *end, const uint16_t *more, uint32_t n)
-{
-	uint16_t *to = end + n, *result = to;
-
-	while (n > 0) {
-		if (end > list && end[-1] > more[n - 1])
-			*--to = *--end;
-		else
-			*--to = more[--n];
-	}
-	return result;
-}
-
-/*
- * The direct way: run a unit on some packets, or on the first ones if packets is NULL. Accepted ones go to lists,
- * stride entries a program, and counts.
- */
-static void
-run_unit(struct sl_cache *c, const struct sl_unit *u, const struct sl_chunk *chunk, const uint16_t *packets,
-	uint32_t packet_count, uint16_t *lists, size_t stride)
-{
-	uint32_t *counts = c->direct_counts;
-	struct sl_track track = {0};
-
-	if (!u->common) {
-		uint32_t p = u->members[0];
-
-		counts[p] = sl_exec_list(&c->params.programs[p], chunk, packets, packet_count, lists + p * stride);
-		return;
-	}
-	for (unsigned int m = 0; m < u->count; m++)
-		counts[u->members[m]] = 0;
-	for (uint32_t i = 0; i < packet_count; i++) {
-		uint32_t packet = packets ? packets[i] : i;
-		const struct sl_record *r = sl_chunk_record(chunk, packet);
-
-		memset(c->accepted, 0, c->sets.words * sizeof(*c->accepted));
-		sl_unit_run(u, (const uint8_t *)(r + 1), r->caplen, &track, c->accepted);
-		for (uint32_t w = 0; w < c->sets.words; w++)
-			for (uint64_t left = c->accepted[w]; left != 0; left &= left - 1) {
-				uint32_t p = 64 * w + (uint32_t)__builtin_ctzll(left);
-
-				lists[p * stride + counts[p]++] = (uint16_t)packet;
-			}
-	}
-}
-
-/* The part's other packets, one unit after the other. */
-static void
-add_direct(struct sl_cache *c, const struct sl_chunk *chunk, uint32_t packets)
-{
-	if (!c->direct_lists)
-		c->direct_lists = need(NULL, (size_t)c->params.program_count * c->part * sizeof(*c->direct_lists));
-	for (unsigned int i = 0; i < c->params.unit_count; i++) {
-		const struct sl_unit *u = &c->params.units[i];
-
-		if (c->left_out[i])
-			continue;
-		run_unit(c, u, chunk, c->direct, packets, c->direct_lists, c->part);
-		for (unsigned int m = 0; m < u->count; m++) {
-			uint32_t p = u->members[m];
-
-			c->ends[p] = merge(c->part_starts[p], c->ends[p], c->direct_lists + (size_t)p * c->part,
-				c->direct_counts[p]);
-		}
-	}
-	add_to(&c->bypassed, packets);
-}
-
 static void
 forget(struct sl_cache *c)
 {
@@ -296,31 +251,15 @@ run_part(struct sl_cache *c, const struct sl_chunk *chunk, uint32_t from, uint32
 		add_to(&c->forgotten, 1);
 	}
 	c->scan(c, chunk, from, to);
-	for (uint32_t i = 0; i < to - from; i++) {
-		c->direct[direct] = (uint16_t)(from + i);
+	for (uint32_t i = 0; i < to - from; i++)
 		direct += c->set_of[i] == CACHE_DIRECT;
-	}
 	if (direct > 0)
 		memcpy(c->part_starts, c->ends, c->params.program_count * sizeof(*c->ends));
 	if (direct < to - from)
 		add_found(c, from, to - from);
 	if (direct > 0)
-		add_direct(c, chunk, direct);
-}
-
-/* Run all units on a whole chunk, or only those that are left out of the cache. */
-static void
-run_whole(struct sl_cache *c, const struct sl_chunk *chunk, bool all)
-{
-	for (unsigned int i = 0; i < c->params.unit_count; i++) {
-		const struct sl_unit *u = &c->params.units[i];
-
-		if (!all && !c->left_out[i])
-			continue;
-		run_unit(c, u, chunk, NULL, chunk->packets, c->lists, c->stride);
-		for (unsigned int m = 0; m < u->count; m++)
-			c->ends[u->members[m]] += c->direct_counts[u->members[m]];
-	}
+		cache_direct_part(c, chunk, from, to);
+	add_to(&c->bypassed, direct);
 }
 
 /* Units that spoil the keys leave the cache between two chunks; all keys are made anew. */
@@ -346,7 +285,7 @@ sl_cache_run(struct sl_cache *c, const struct sl_chunk *chunk)
 	stride += stride / 32 % 2 == 0 ? 32 : 0;
 	if (stride * c->params.program_count > c->lists_room) {
 		c->lists_room = stride * c->params.program_count;
-		c->lists = need(c->lists, c->lists_room * sizeof(*c->lists));
+		c->lists = cache_need(c->lists, c->lists_room * sizeof(*c->lists));
 	}
 	c->stride = stride;
 	for (uint32_t p = 0; p < c->params.program_count; p++)
@@ -354,19 +293,24 @@ sl_cache_run(struct sl_cache *c, const struct sl_chunk *chunk)
 	add_to(&c->packets, chunk->packets);
 	if (c->resting > 0) {
 		c->resting--;
-		run_whole(c, chunk, true);
+		cache_direct_chunk(c, chunk, true);
 		add_to(&c->bypassed, chunk->packets);
 		return;
 	}
 	if (c->leave)
 		leave_out(c);
 	direct = atomic_load_explicit(&c->bypassed, memory_order_relaxed);
+	c->direct_cost = 0;
 	for (uint32_t from = 0; from < chunk->packets; from += c->part)
 		run_part(c, chunk, from, from + c->part < chunk->packets ? from + c->part : chunk->packets);
-	run_whole(c, chunk, false);
+	cache_direct_chunk(c, chunk, false);
 	direct = atomic_load_explicit(&c->bypassed, memory_order_relaxed) - direct;
-	/* Where nearly all classes are left alone, even telling them apart is left out, longer each time. */
-	if (direct > chunk->packets - chunk->packets / 16u) {
+	/*
+	 * Where nearly all classes are left alone, and decide too little to make up for it, not even telling them apart
+	 * pays: that is left out too, longer each time.
+	 */
+	if (direct > chunk->packets - chunk->packets / 16u &&
+		c->direct_cost / direct + c->cost_lookup / 2 > c->cost_direct) {
 		c->resting = c->rest;
 		c->rest = c->rest < REST_MAX ? 2 * c->rest : REST_MAX;
 	} else {

@@ -40,10 +40,12 @@ NAME(scan)(struct sl_cache *c, const struct sl_chunk *chunk, uint32_t from, uint
 	for (uint32_t base = from; base < to; base += CACHE_BATCH) {
 		uint32_t n = to - base < CACHE_BATCH ? to - base : CACHE_BATCH, judged = c->judged++ % n;
 		uint16_t *set = &c->set_of[base - from];
+		uint8_t *direct_class = &c->direct_class[base - from];
 
 		for (uint32_t j = 0; j < n; j++) {
 			const struct sl_record *r = sl_chunk_record(&view, base + j);
 			uint32_t ahead = base + j + SL_PREFETCH_AHEAD;
+			uint32_t class_key;
 			uint64_t hash;
 
 			if (likely(ahead < view.packets)) {
@@ -52,7 +54,10 @@ NAME(scan)(struct sl_cache *c, const struct sl_chunk *chunk, uint32_t from, uint
 			}
 			data[j] = (const uint8_t *)(r + 1);
 			caplen[j] = r->caplen;
-			cls[j] = cache_class_of(c, sl_classify(&layout, data[j], caplen[j]));
+			class_key = sl_classify(&layout, data[j], caplen[j]);
+			cls[j] = cache_class_of(c, class_key, data[j]);
+			if (unlikely(caplen[j] < cls[j]->least))
+				cls[j] = cache_class_of(c, class_key | SL_CLASS_SHORT, data[j]);
 			tag[j] = 0;
 			if (unlikely(cls[j]->bypass > 0))
 				continue;
@@ -67,12 +72,15 @@ NAME(scan)(struct sl_cache *c, const struct sl_chunk *chunk, uint32_t from, uint
 			if (unlikely(tag[j] == 0)) {
 				cls[j]->bypass -= cls[j]->bypass > 0;
 				set[j] = CACHE_DIRECT;
+				direct_class[j] = (uint8_t)(cls[j] - c->classes);
 				continue;
 			}
 			/* If a packet of this batch has widened the mask, entries of the old one are still true. */
 			set[j] = NAME(lookup)(c, wide[j], &key[j], tag[j], at[j]);
-			if (unlikely(set[j] == CACHE_DIRECT))
+			if (unlikely(set[j] == CACHE_DIRECT)) {
 				set[j] = cache_resolve(c, cls[j], data[j], caplen[j]);
+				direct_class[j] = (uint8_t)(cls[j] - c->classes);
+			}
 		}
 		/* One packet of each batch stands for all of it. */
 		if (tag[judged] != 0)

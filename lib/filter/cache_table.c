@@ -33,26 +33,38 @@ cache_table_init(struct sl_cache *c)
 	return 0;
 }
 
-void
-cache_table_fini(struct sl_cache *c)
-{
-	free(c->classes);
-	free(c->buckets);
-	free(c->keys);
-	free(c->high_keys);
-}
-
 static void
 class_begin(struct sl_cache *c, struct cache_class *cls)
 {
 	memset(cls, 0, sizeof(*cls));
 	cls->mask_id = c->next_mask_id++;
 	cls->pause = CACHE_PAUSE_MIN;
+	cls->cost_miss = cache_miss_cost(c, NULL);
+	cls->cost_direct = c->cost_direct;
+}
+
+static void
+free_classes(struct sl_cache *c)
+{
+	for (unsigned int i = 0; i < c->class_count; i++)
+		cache_fixed_free(c->classes[i].fixed);
+	c->class_count = 0;
+}
+
+void
+cache_table_fini(struct sl_cache *c)
+{
+	free_classes(c);
+	free(c->classes);
+	free(c->buckets);
+	free(c->keys);
+	free(c->high_keys);
 }
 
 void
 cache_table_clear(struct sl_cache *c)
 {
+	free_classes(c);
 	memset(c->class_of, 0, sizeof(c->class_of));
 	memset(c->buckets, 0, ((size_t)c->bucket_mask + 1) * sizeof(*c->buckets));
 	c->next_mask_id = 1;
@@ -61,8 +73,19 @@ cache_table_clear(struct sl_cache *c)
 	c->class_count = 1;
 }
 
+static void
+set_mask(struct cache_class *cls, const uint64_t more[2])
+{
+	for (unsigned int half = 0; half < 2; half++) {
+		cls->mask[half] |= more[half];
+		for (uint64_t left = more[half]; left != 0; left &= left - 1)
+			cls->bytes[64 * half + (unsigned int)__builtin_ctzll(left)] = 0xff;
+	}
+	cls->wide = cls->mask[1] != 0;
+}
+
 struct cache_class *
-cache_class_new(struct sl_cache *c, uint32_t key)
+cache_class_new(struct sl_cache *c, uint32_t key, const uint8_t *data)
 {
 	uint32_t at = cache_class_slot(key);
 	struct cache_class *cls;
@@ -75,6 +98,9 @@ cache_class_new(struct sl_cache *c, uint32_t key)
 	c->class_of[at].key = key;
 	c->class_of[at].number = c->class_count++;
 	class_begin(c, cls);
+	cache_fixed_make(c, cls, key, data);
+	if (cls->fixed)
+		set_mask(cls, cls->fixed->reads);
 	return cls;
 }
 
@@ -90,12 +116,7 @@ cache_class_widen(struct sl_cache *c, struct cache_class *cls, const struct sl_t
 	cls->mask_id = c->next_mask_id++;
 	if (track->need > cls->need)
 		cls->need = track->need;
-	for (unsigned int half = 0; half < 2; half++) {
-		cls->mask[half] |= more[half];
-		for (; more[half] != 0; more[half] &= more[half] - 1)
-			cls->bytes[64 * half + (unsigned int)__builtin_ctzll(more[half])] = 0xff;
-	}
-	cls->wide = cls->mask[1] != 0;
+	set_mask(cls, more);
 	return true;
 }
 

@@ -35,6 +35,7 @@ _Static_assert(SL_VERDICT_SETS_MAX < CACHE_DIRECT, "verdict set numbers");
 /** Packets that steer alike, and the bytes that have decided about any of them. */
 struct cache_class {
 	_Alignas(256) uint64_t mask[2]; /**< bytes of the key, a bit a byte */
+	uint32_t least;      /**< shorter packets are of another class */
 	uint32_t need;       /**< from this captured length on, it decides nothing */
 	uint32_t mask_id;    /**< number of this state of the mask; never used before since all was forgotten */
 	bool wide;           /**< the key needs its second half */
@@ -42,8 +43,20 @@ struct cache_class {
 	uint32_t seen, missed; /**< lookups since the last judgement, an estimate; and misses */
 	uint32_t last_missed;
 	uint32_t pause;      /**< the next bypass */
+	uint32_t cost_miss, cost_direct;
+	struct cache_fixed *fixed; /**< NULL: all is learned from packets */
 	bool examined;       /**< it has been asked which units spoil its keys */
 	_Alignas(64) uint8_t bytes[SL_TRACK_WINDOW]; /**< the mask as bytes, 0xff or 0 */
+};
+
+/** What is known about a class from the start. Read-only. */
+struct cache_fixed {
+	uint64_t reads[2];   /**< all bytes that open units may read */
+	uint32_t *open;      /**< units that it does not decide */
+	uint32_t open_count;
+	uint32_t *noted;     /**< units of which it is not known what they read: noted at each run */
+	uint32_t noted_count;
+	uint64_t *accepted;  /**< bit per program: those that it decides to accept */
 };
 
 /** Four entries; a tag tells the mask, the captured length and eight bits of the hash. */
@@ -82,11 +95,14 @@ struct sl_cache {
 	bool *leave_out;    /* the same from the next chunk on, if leave */
 	bool leave;
 	bool forget;        /* numbers have run out: begin anew before the next packets */
-	uint32_t cost_lookup, cost_direct, cost_miss; /* of all units, in ns or so */
+	uint32_t cost_lookup, cost_direct; /* of all units, in ns or so */
+	uint32_t instructions; /* of all units */
+	uint64_t direct_cost; /* of the chunk's packets that took the direct way */
 	uint32_t resting, rest; /* chunks that are not scanned at all: still, and the next time */
 
 	uint16_t *set_of;   /* verdict set of each packet of the part under way, or CACHE_DIRECT */
 	uint32_t part;      /* packets that are worked on at a time */
+	uint8_t *direct_class; /* class of each packet of the part that takes the direct way */
 	uint16_t *direct;   /* those of the part that take the direct way */
 	uint16_t *direct_lists; /* part entries a program; made when first needed */
 	uint32_t *direct_counts;
@@ -104,7 +120,8 @@ int cache_table_init(struct sl_cache *c);
 void cache_table_fini(struct sl_cache *c);
 /** Forget all: classes, masks, entries, sets. */
 void cache_table_clear(struct sl_cache *c);
-struct cache_class *cache_class_new(struct sl_cache *c, uint32_t key);
+/** A class of its own for packets like this one, if there is room. */
+struct cache_class *cache_class_new(struct sl_cache *c, uint32_t key, const uint8_t *data);
 /** Take what a run depended on into the mask. @return false: out of mask numbers */
 bool cache_class_widen(struct sl_cache *c, struct cache_class *cls, const struct sl_track *track);
 /** The key of a packet, in portable code. */
@@ -119,7 +136,7 @@ cache_class_slot(uint32_t key)
 
 /** The class that packets of this kind have; it is made if it is new. */
 static inline struct cache_class *
-cache_class_of(struct sl_cache *c, uint32_t key)
+cache_class_of(struct sl_cache *c, uint32_t key, const uint8_t *data)
 {
 	uint32_t at = cache_class_slot(key);
 
@@ -128,7 +145,7 @@ cache_class_of(struct sl_cache *c, uint32_t key)
 			return &c->classes[c->class_of[at].number];
 		at = (at + 1) % CACHE_CLASS_SLOTS;
 	}
-	return cache_class_new(c, key);
+	return cache_class_new(c, key, data);
 }
 
 static inline uint32_t
@@ -190,8 +207,31 @@ uint16_t cache_resolve(struct sl_cache *c, struct cache_class *cls, const uint8_
 /** Enough packets of a class have been seen: go on looking them up? */
 void cache_judge(struct sl_cache *c, struct cache_class *cls);
 
+/** What a miss costs; fixed NULL: all units noted. */
+uint32_t cache_miss_cost(const struct sl_cache *c, const struct cache_fixed *fixed);
 /** What the direct way costs for a unit, a packet. */
 uint32_t cache_unit_cost(const struct sl_unit *unit);
+
+/** realloc() that aborts with a line: a verdict that can't be kept would have to be a wrong one. */
+void *cache_need(void *old, size_t bytes);
+
+/* ---- cache_direct.c */
+
+int cache_direct_init(struct sl_cache *c);
+void cache_direct_fini(struct sl_cache *c);
+/** Run the programs on those packets of the part that have CACHE_DIRECT for a set. */
+void cache_direct_part(struct sl_cache *c, const struct sl_chunk *chunk, uint32_t from, uint32_t to);
+/** Run all units on a whole chunk, or only those that are left out of the cache. */
+void cache_direct_chunk(struct sl_cache *c, const struct sl_chunk *chunk, bool all);
+
+/* ---- cache_fixed.c */
+
+/** Find out what a new class decides; it may go without. */
+void cache_fixed_make(struct sl_cache *c, struct cache_class *cls, uint32_t key, const uint8_t *data);
+void cache_fixed_free(struct cache_fixed *fixed);
+/** Run what a class leaves open, into accepted; track gets what is not known from the start. */
+void cache_fixed_run(const struct sl_cache *c, const struct cache_fixed *fixed, const uint8_t *data, uint32_t caplen,
+	struct sl_track *track);
 
 /* ---- cache_suspect.c */
 

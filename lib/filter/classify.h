@@ -15,7 +15,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <string.h>
+
+#include "partial.h"
 
 #define SL_LINKTYPE_ETHERNET 1u
 #define SL_LINKTYPE_RAW 101u
@@ -54,37 +55,67 @@ sl_classify_u16(const uint8_t *at)
 	return (uint32_t)at[0] << 8 | at[1];
 }
 
+#define SL_CLASS_NONE 0u       /**< nothing is known of such packets */
+#define SL_CLASS_IPV4 (1u << 29)
+#define SL_CLASS_IPV6 (2u << 29)
+#define SL_CLASS_OTHER (3u << 29)
+#define SL_CLASS_KIND (3u << 29)
+#define SL_CLASS_SHORT (1u << 31) /**< never set here: for whoever tells short packets apart */
+#define SL_CLASS_FRAGMENT (1u << 24) /**< an IPv4 fragment behind the first: it has no ports */
+#define SL_CLASS_MAX_TAGS 2u
+#define SL_CLASS_TAG_SHIFT 25u /* two bits a tag: which EtherType it has */
+
+/** Which EtherType of a VLAN tag it is, from 1; 0: another one. */
+static inline uint32_t
+sl_classify_tag(uint32_t type)
+{
+	return type == 0x8100 ? 1 : type == 0x88a8 ? 2 : type == 0x9100 ? 3 : 0;
+}
+
 /**
  * The class of a packet: equal numbers, equal class. Filter lcore.
  *
- * From EtherType, VLAN tags (two at the most), IP version, header length, fragment offset, protocol.
+ * From EtherType, VLAN tags (two at the most), IP version, header length, fragment offset, protocol: packets of a class
+ * agree in all bits that sl_class_known() names.
  */
 static inline uint32_t
 sl_classify(const struct sl_link_layout *layout, const uint8_t *data, uint32_t caplen)
 {
-	uint32_t type, off = layout->net_off, tags = 0;
+	uint32_t type, off = layout->net_off, tags = 0, tag;
 
 	if (!layout->known || caplen < off + 20u)
-		return 0;
+		return SL_CLASS_NONE;
 	if (layout->no_type) {
 		type = data[0] >> 4 == 4 ? 0x0800 : data[0] >> 4 == 6 ? 0x86dd : data[0] >> 4;
 	} else {
 		type = sl_classify_u16(data + layout->type_off);
-		while ((type == 0x8100 || type == 0x88a8 || type == 0x9100) && tags < 2 && caplen >= off + 24u) {
+		for (unsigned int n = 0; n < SL_CLASS_MAX_TAGS; n++) {
+			tag = sl_classify_tag(type);
+			if (tag == 0 || caplen < off + 24u)
+				break;
+			tags |= tag << (SL_CLASS_TAG_SHIFT + 2 * n);
 			type = sl_classify_u16(data + off + 2);
 			off += 4;
-			tags++;
 		}
 	}
 	if (type == 0x0800) {
-		/* Later fragments have no ports; a first one has. */
-		uint32_t fragment = (sl_classify_u16(data + off + 6) & 0x1fff) != 0;
-
-		return 1u << 30 | tags << 20 | fragment << 16 | (uint32_t)data[off] << 8 | data[off + 9];
+		if ((sl_classify_u16(data + off + 6) & 0x1fff) != 0)
+			tags |= SL_CLASS_FRAGMENT;
+		return SL_CLASS_IPV4 | tags | (uint32_t)data[off] << 8 | data[off + 9];
 	}
 	if (type == 0x86dd)
-		return 2u << 30 | tags << 20 | data[off + 6];
-	return 3u << 30 | tags << 20 | type;
+		return SL_CLASS_IPV6 | tags | data[off + 6];
+	return SL_CLASS_OTHER | tags | type;
 }
+
+/**
+ * What is known of all packets of a class. Any thread.
+ *
+ * @param key        sl_classify()'s for this packet, not SL_CLASS_NONE
+ * @param data       one packet of the class, from which the values come
+ * @param[out] known the bits on which its packets agree
+ * @return offset of the network header
+ */
+uint32_t sl_class_known(const struct sl_link_layout *layout, uint32_t key, const uint8_t *data, struct sl_known *known);
 
 #endif

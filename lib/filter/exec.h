@@ -6,6 +6,7 @@
 
 /** @file A program on one packet: proven machine code, or libpcap's interpreter. Filter lcores. */
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -21,6 +22,17 @@ struct sl_exec {
 	sl_filter_fn fn; /**< proven machine code, or NULL ... */
 	const struct bpf_insn *insns; /**< ... then libpcap's interpreter runs these */
 };
+
+/** Does a program accept a packet, given its bytes behind its record? */
+static inline bool
+sl_exec_one(const struct sl_exec *exec, const uint8_t *data)
+{
+	const struct sl_record *r = (const struct sl_record *)data - 1;
+
+	if (exec->fn)
+		return exec->fn((void *)(uintptr_t)r) != 0;
+	return bpf_filter(exec->insns, data, r->len, r->caplen) != 0;
+}
 
 /**
  * Run a program on some packets of a chunk.

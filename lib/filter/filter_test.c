@@ -461,6 +461,8 @@ main(void)
 		cmocka_unit_test(test_prove_time_limit),
 		cmocka_unit_test(test_track),
 		cmocka_unit_test(test_units),
+		cmocka_unit_test(test_class_known),
+		cmocka_unit_test(test_partial),
 		cmocka_unit_test(test_cache_expressions),
 		cmocka_unit_test(test_cache_programs),
 		cmocka_unit_test(test_cache_few_misses),

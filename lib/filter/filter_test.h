@@ -30,6 +30,9 @@ void test_checker_time(void **state);
 void test_units(void **state);
 void test_track(void **state);
 
+void test_class_known(void **state);
+void test_partial(void **state);
+
 void test_cache_expressions(void **state);
 void test_cache_programs(void **state);
 void test_cache_few_misses(void **state);

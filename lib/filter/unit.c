@@ -111,9 +111,9 @@ make_slots(struct sl_unit *u, unsigned int len)
 
 /* @return 0, -ENOMEM, -E2BIG: too many constants differ to be noted in one run */
 static int
-make_common(struct sl_unit *u, unsigned int len)
+make_common(struct sl_unit *u)
 {
-	uint32_t entries = 0, size = 16;
+	uint32_t entries = 0, size = 16, len = u->len;
 	unsigned int slots;
 
 	u->common = calloc(len, sizeof(*u->common));
@@ -161,6 +161,7 @@ make_unit(struct sl_unit *u, const struct bpf_program *const *programs, const ui
 	const struct shape *shapes, unsigned int count)
 {
 	u->count = count;
+	u->len = programs[shapes[0].program]->bf_len;
 	u->members = calloc(count, sizeof(*u->members));
 	u->insns = calloc(count, sizeof(*u->insns));
 	if (!u->members || !u->insns)
@@ -171,7 +172,7 @@ make_unit(struct sl_unit *u, const struct bpf_program *const *programs, const ui
 	}
 	if (count == 1)
 		return 0;
-	return make_common(u, programs[shapes[0].program]->bf_len);
+	return make_common(u);
 }
 
 /* ---------------------------------------------------------------- all units */

@@ -23,6 +23,7 @@
 /** A program by itself, or several that differ only in constants. Read-only after creation. */
 struct sl_unit {
 	struct bpf_insn *common; /**< several: the common path, with SL_BPF_JEQ_SLOT; NULL: one program */
+	uint32_t len;            /**< instructions of each */
 	unsigned int count;
 	uint32_t *members;       /**< their numbers, ascending */
 	const struct bpf_insn **insns; /**< a member's own program, count entries */

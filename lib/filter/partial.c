@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+
+#include "partial.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "insn.h"
+
+/* 32 bits, some of them known; the others are 0 in value. */
+struct bits {
+	uint32_t known, value;
+};
+
+/* What is known before an instruction, whatever path leads to it. */
+struct state {
+	bool reached;
+	struct bits a, x, mem[BPF_MEMWORDS];
+};
+
+struct walk {
+	const struct sl_known *known;
+	uint32_t max_end;
+	struct sl_partial *partial;
+	struct state *states; /* by instruction: jumps only go forward, so one pass sees all ways to it */
+	bool accepts, rejects;
+};
+
+static struct bits
+constant(uint32_t value)
+{
+	return (struct bits){UINT32_MAX, value};
+}
+
+static bool
+is_known(struct bits b)
+{
+	return b.known == UINT32_MAX;
+}
+
+static void
+meet(struct bits *into, struct bits other)
+{
+	into->known &= other.known & ~(into->value ^ other.value);
+	into->value &= into->known;
+}
+
+static void
+flow(struct walk *w, uint32_t to, const struct state *from)
+{
+	struct state *s = &w->states[to];
+
+	if (!s->reached) {
+		*s = *from;
+		return;
+	}
+	meet(&s->a, from->a);
+	meet(&s->x, from->x);
+	for (unsigned int i = 0; i < BPF_MEMWORDS; i++)
+		meet(&s->mem[i], from->mem[i]);
+}
+
+/* @return false: the bytes cannot be named */
+static bool
+load(struct walk *w, uint64_t off, uint32_t size, struct bits *result)
+{
+	struct sl_partial *p = w->partial;
+
+	if (off + size > w->max_end || off + size > SL_TRACK_WINDOW)
+		return false;
+	*result = constant(0);
+	for (uint64_t at = off; at < off + size; at++) {
+		p->reads[at / 64] |= UINT64_C(1) << at % 64;
+		result->known = result->known << 8 | w->known->bits[at];
+		result->value = result->value << 8 | w->known->values[at];
+	}
+	if (off + size > p->end)
+		p->end = (uint32_t)(off + size);
+	return true;
+}
+
+static struct bits
+alu(uint8_t op, struct bits a, struct bits b)
+{
+	uint32_t result;
+
+	switch (op) {
+	case BPF_AND: {
+		uint32_t zero = (a.known & ~a.value) | (b.known & ~b.value), one = a.value & b.value;
+
+		return (struct bits){zero | one, one};
+	}
+	case BPF_OR: {
+		uint32_t one = a.value | b.value, zero = (a.known & ~a.value) & (b.known & ~b.value);
+
+		return (struct bits){zero | one, one};
+	}
+	case BPF_LSH:
+		if (is_known(b) && b.value < 32)
+			return (struct bits){a.known << b.value | ((UINT32_C(1) << b.value) - 1), a.value << b.value};
+		break;
+	case BPF_RSH:
+		if (is_known(b) && b.value < 32)
+			return (struct bits){a.known >> b.value | ~(UINT32_MAX >> b.value), a.value >> b.value};
+		break;
+	default:
+		break;
+	}
+	if (is_known(a) && (is_known(b) || op == BPF_NEG) && sl_insn_alu(op, a.value, b.value, &result))
+		return constant(result);
+	return (struct bits){0, 0};
+}
+
+/* Can the test come out true, can it come out false? */
+static void
+decide(uint16_t code, struct bits a, struct bits b, bool *yes, bool *no)
+{
+	uint32_t a_max = a.value | ~a.known, b_max = b.value | ~b.known;
+	uint32_t both = a.known & b.known;
+
+	*yes = *no = true;
+	switch (BPF_OP(code)) {
+	case BPF_JEQ:
+		*yes = ((a.value ^ b.value) & both) == 0;
+		*no = !(is_known(a) && is_known(b) && a.value == b.value);
+		break;
+	case BPF_JGT:
+		*yes = a_max > b.value;
+		*no = a.value <= b_max;
+		break;
+	case BPF_JGE:
+		*yes = a_max >= b.value;
+		*no = a.value < b_max;
+		break;
+	default: /* BPF_JSET */
+		*yes = (a_max & b_max) != 0;
+		*no = (a.value & b.value) == 0;
+		break;
+	}
+}
+
+/* @return false: what follows cannot be told */
+static bool
+step(struct walk *w, const struct bpf_insn *i, uint32_t pc)
+{
+	struct state s = w->states[pc];
+	struct bits k = constant(i->k), byte;
+	bool yes, no;
+
+	switch (BPF_CLASS(i->code)) {
+	case BPF_RET:
+		if (BPF_RVAL(i->code) == BPF_A) {
+			w->accepts |= (s.a.value | ~s.a.known) != 0;
+			w->rejects |= s.a.value == 0;
+		} else {
+			*(i->k != 0 ? &w->accepts : &w->rejects) = true;
+		}
+		return true;
+	case BPF_LD:
+		if (BPF_MODE(i->code) == BPF_IMM)
+			s.a = k;
+		else if (BPF_MODE(i->code) == BPF_MEM)
+			s.a = s.mem[i->k];
+		else if (BPF_MODE(i->code) == BPF_IND && !is_known(s.x))
+			return false;
+		else if (!load(w, (uint64_t)i->k + (BPF_MODE(i->code) == BPF_IND ? s.x.value : 0),
+				 sl_insn_load_size(i->code), &s.a))
+			return false;
+		break;
+	case BPF_LDX:
+		if (BPF_MODE(i->code) == BPF_IMM) {
+			s.x = k;
+		} else if (BPF_MODE(i->code) == BPF_MEM) {
+			s.x = s.mem[i->k];
+		} else {
+			if (!load(w, i->k, 1, &byte))
+				return false;
+			s.x = alu(BPF_LSH, alu(BPF_AND, byte, constant(0xf)), constant(2));
+		}
+		break;
+	case BPF_ST:
+		s.mem[i->k] = s.a;
+		break;
+	case BPF_STX:
+		s.mem[i->k] = s.x;
+		break;
+	case BPF_ALU:
+		if ((BPF_OP(i->code) == BPF_DIV || BPF_OP(i->code) == BPF_MOD) && BPF_SRC(i->code) == BPF_X) {
+			/* a divisor of 0 rejects */
+			w->rejects |= s.x.value == 0;
+			if (is_known(s.x) && s.x.value == 0)
+				return true;
+		}
+		s.a = alu(BPF_OP(i->code), s.a, BPF_SRC(i->code) == BPF_X ? s.x : k);
+		break;
+	case BPF_MISC:
+		if (BPF_MISCOP(i->code) == BPF_TAX)
+			s.x = s.a;
+		else
+			s.a = s.x;
+		break;
+	default: /* BPF_JMP */
+		if (i->code == (BPF_JMP | BPF_JA)) {
+			flow(w, pc + 1 + i->k, &s);
+			return true;
+		}
+		if (i->code == SL_BPF_JEQ_SLOT)
+			yes = no = true;
+		else
+			decide(i->code, s.a, BPF_SRC(i->code) == BPF_X ? s.x : k, &yes, &no);
+		if (yes)
+			flow(w, pc + 1 + i->jt, &s);
+		if (no)
+			flow(w, pc + 1 + i->jf, &s);
+		return true;
+	}
+	flow(w, pc + 1, &s);
+	return true;
+}
+
+int
+sl_partial_run(const struct bpf_insn *insns, uint32_t count, const struct sl_known *known, uint32_t max_end,
+	struct sl_partial *partial)
+{
+	struct walk w = {.known = known, .max_end = max_end, .partial = partial};
+	bool told = true;
+
+	*partial = (struct sl_partial){0};
+	w.states = calloc(count, sizeof(*w.states));
+	if (!w.states)
+		return -ENOMEM;
+	w.states[0] = (struct state){.reached = true, .a = constant(0), .x = constant(0)};
+	for (unsigned int i = 0; i < BPF_MEMWORDS; i++)
+		w.states[0].mem[i] = constant(0);
+	for (uint32_t pc = 0; pc < count && told; pc++)
+		if (w.states[pc].reached)
+			told = step(&w, &insns[pc], pc);
+	free(w.states);
+	partial->result = !told        ? SL_PARTIAL_UNKNOWN
+			  : !w.accepts ? SL_PARTIAL_REJECT
+			  : !w.rejects ? SL_PARTIAL_ACCEPT
+				       : SL_PARTIAL_OPEN;
+	return 0;
+}
