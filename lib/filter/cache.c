@@ -18,6 +18,7 @@
 #define COST_RUN_ONE 9u
 #define COST_TRACK 30u
 #define COST_COMMON 40u
+#define COST_PATH 8u
 #define COST_LOOKUP 12u
 #define COST_LOOKUP_PORTABLE 22u
 #define COST_KEEP 120u
@@ -53,7 +54,7 @@ direct_cost(const struct sl_unit *units, unsigned int count)
 bool
 sl_cache_pays(const struct sl_cache_params *params)
 {
-	return direct_cost(params->units, params->unit_count) > lookup_cost(params);
+	return params->program_count * COST_RUN > 2 * lookup_cost(params);
 }
 
 int
@@ -126,6 +127,18 @@ add_to(_Atomic uint64_t *counter, uint64_t n)
 	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
+static bool
+is_single(const struct sl_cache *c, const struct cache_open *open)
+{
+	return !c->params.units[open->unit].common;
+}
+
+uint32_t
+cache_open_cost(const struct sl_cache *c, const struct cache_open *open)
+{
+	return open->path ? COST_PATH : cache_unit_cost(&c->params.units[open->unit]);
+}
+
 /* ---------------------------------------------------------------- misses */
 
 static uint32_t
@@ -145,7 +158,7 @@ cache_miss_cost(const struct sl_cache *c, const struct cache_fixed *fixed)
 		return cost;
 	}
 	for (uint32_t i = 0; i < fixed->open_count; i++)
-		cost += c->params.units[fixed->open[i]].common ? COST_COMMON : COST_RUN_ONE;
+		cost += is_single(c, &fixed->open[i]) ? COST_RUN_ONE : cache_open_cost(c, &fixed->open[i]);
 	for (uint32_t i = 0; i < fixed->noted_count; i++)
 		cost += noted_cost(&c->params.units[fixed->noted[i]]);
 	return cost;
@@ -155,7 +168,7 @@ cache_miss_cost(const struct sl_cache *c, const struct cache_fixed *fixed)
 static void
 run_noted(const struct sl_cache *c, const uint8_t *data, uint32_t caplen, struct sl_track *track)
 {
-	memset(c->accepted, 0, c->sets.words * sizeof(*c->accepted));
+	cache_accept_none(c);
 	for (unsigned int i = 0; i < c->params.unit_count; i++)
 		if (!c->left_out[i])
 			sl_unit_run(&c->params.units[i], data, caplen, track, c->accepted);
@@ -198,8 +211,8 @@ cache_judge(struct sl_cache *c, struct cache_class *cls)
 	uint32_t missed = cls->missed < cls->seen ? cls->missed : cls->seen;
 	uint64_t cached = c->cost_lookup + (uint64_t)cls->cost_miss * missed / cls->seen;
 
-	/* A class that is left alone is still told from the others, which is half a lookup. */
-	if (cached > cls->cost_direct + c->cost_lookup / 2) {
+	/* To tell the classes that are left alone apart, and to merge their lists, costs about as much as a lookup. */
+	if (cached > cls->cost_direct + c->cost_lookup || cached > c->cost_direct) {
 		bool learning = cls->missed < cls->last_missed - cls->last_missed / 16;
 
 		if (learning || cls->pause < CACHE_PAUSE_LONG || !cache_suspect_begin(c, cls))
@@ -310,7 +323,7 @@ sl_cache_run(struct sl_cache *c, const struct sl_chunk *chunk)
 	 * pays: that is left out too, longer each time.
 	 */
 	if (direct > chunk->packets - chunk->packets / 16u &&
-		c->direct_cost / direct + c->cost_lookup / 2 > c->cost_direct) {
+		c->direct_cost / direct + c->cost_lookup > c->cost_direct) {
 		c->resting = c->rest;
 		c->rest = c->rest < REST_MAX ? 2 * c->rest : REST_MAX;
 	} else {

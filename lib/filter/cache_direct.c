@@ -33,37 +33,42 @@ cache_direct_fini(struct sl_cache *c)
 	free(c->part_starts);
 }
 
+/* What was accepted of a packet, to the lists. */
+static void
+put_accepted(struct sl_cache *c, uint32_t packet, uint16_t *lists, size_t stride)
+{
+	for (uint32_t w = 0; w < c->sets.words; w++)
+		for (uint64_t left = c->accepted[w]; left != 0; left &= left - 1) {
+			uint32_t p = 64 * w + (uint32_t)__builtin_ctzll(left);
+
+			lists[p * stride + c->direct_counts[p]++] = (uint16_t)packet;
+		}
+}
+
 /*
  * Run a unit on some packets, or on the first ones if packets is NULL. Accepted ones go to lists, stride entries a
  * program, and direct_counts.
  */
 static void
-run_unit(struct sl_cache *c, const struct sl_unit *u, const struct sl_chunk *chunk, const uint16_t *packets,
+run_unit(struct sl_cache *c, const struct cache_open *open, const struct sl_chunk *chunk, const uint16_t *packets,
 	uint32_t packet_count, uint16_t *lists, size_t stride)
 {
-	uint32_t *counts = c->direct_counts;
-	struct sl_track track = {0};
+	const struct sl_unit *u = &c->params.units[open->unit];
 
-	if (!u->common) {
-		uint32_t p = u->members[0];
-
-		counts[p] = sl_exec_list(&c->params.programs[p], chunk, packets, packet_count, lists + p * stride);
+	if (open->exec) {
+		c->direct_counts[open->program] =
+			sl_exec_list(open->exec, chunk, packets, packet_count, lists + open->program * stride);
 		return;
 	}
 	for (unsigned int m = 0; m < u->count; m++)
-		counts[u->members[m]] = 0;
+		c->direct_counts[u->members[m]] = 0;
 	for (uint32_t i = 0; i < packet_count; i++) {
 		uint32_t packet = packets ? packets[i] : i;
 		const struct sl_record *r = sl_chunk_record(chunk, packet);
 
-		memset(c->accepted, 0, c->sets.words * sizeof(*c->accepted));
-		sl_unit_run(u, (const uint8_t *)(r + 1), r->caplen, &track, c->accepted);
-		for (uint32_t w = 0; w < c->sets.words; w++)
-			for (uint64_t left = c->accepted[w]; left != 0; left &= left - 1) {
-				uint32_t p = 64 * w + (uint32_t)__builtin_ctzll(left);
-
-				lists[p * stride + counts[p]++] = (uint16_t)packet;
-			}
+		cache_accept_none(c);
+		cache_fixed_run_group(c, open, (const uint8_t *)(r + 1), r->caplen);
+		put_accepted(c, packet, lists, stride);
 	}
 }
 
@@ -83,16 +88,25 @@ merge(struct sl_cache *c, uint32_t program, const uint16_t *more, uint32_t n)
 }
 
 static void
-add_unit(struct sl_cache *c, uint32_t number, const struct sl_chunk *chunk, const uint16_t *packets, uint32_t n)
+add_unit(struct sl_cache *c, const struct cache_open *open, const struct sl_chunk *chunk, const uint16_t *packets,
+	uint32_t n)
 {
-	const struct sl_unit *u = &c->params.units[number];
+	const struct sl_unit *u = &c->params.units[open->unit];
 
-	run_unit(c, u, chunk, packets, n, c->direct_lists, c->part);
+	run_unit(c, open, chunk, packets, n, c->direct_lists, c->part);
 	for (unsigned int m = 0; m < u->count; m++) {
 		uint32_t p = u->members[m];
 
 		merge(c, p, c->direct_lists + (size_t)p * c->part, c->direct_counts[p]);
 	}
+}
+
+static void
+add_noted(struct sl_cache *c, uint32_t unit, const struct sl_chunk *chunk, const uint16_t *packets, uint32_t n)
+{
+	const struct cache_open open = cache_open_unit(c, unit);
+
+	add_unit(c, &open, chunk, packets, n);
 }
 
 /* Packets of one class, ascending. */
@@ -105,13 +119,13 @@ add_class(struct sl_cache *c, const struct cache_class *cls, const struct sl_chu
 	if (!f) {
 		for (uint32_t i = 0; i < c->params.unit_count; i++)
 			if (!c->left_out[i])
-				add_unit(c, i, chunk, packets, n);
+				add_noted(c, i, chunk, packets, n);
 		return;
 	}
 	for (uint32_t i = 0; i < f->open_count; i++)
-		add_unit(c, f->open[i], chunk, packets, n);
+		add_unit(c, &f->open[i], chunk, packets, n);
 	for (uint32_t i = 0; i < f->noted_count; i++)
-		add_unit(c, f->noted[i], chunk, packets, n);
+		add_noted(c, f->noted[i], chunk, packets, n);
 	for (uint32_t w = 0; w < c->sets.words; w++)
 		for (uint64_t left = f->accepted[w]; left != 0; left &= left - 1)
 			merge(c, 64 * w + (uint32_t)__builtin_ctzll(left), packets, n);
@@ -150,11 +164,12 @@ void
 cache_direct_chunk(struct sl_cache *c, const struct sl_chunk *chunk, bool all)
 {
 	for (unsigned int i = 0; i < c->params.unit_count; i++) {
+		const struct cache_open open = cache_open_unit(c, i);
 		const struct sl_unit *u = &c->params.units[i];
 
 		if (!all && !c->left_out[i])
 			continue;
-		run_unit(c, u, chunk, NULL, chunk->packets, c->lists, c->stride);
+		run_unit(c, &open, chunk, NULL, chunk->packets, c->lists, c->stride);
 		for (unsigned int m = 0; m < u->count; m++)
 			c->ends[u->members[m]] += c->direct_counts[u->members[m]];
 	}

@@ -28,6 +28,8 @@ cache_fixed_free(struct cache_fixed *f)
 {
 	if (!f)
 		return;
+	for (uint32_t i = 0; f->open && i < f->open_count; i++)
+		free(f->open[i].path);
 	free(f->open);
 	free(f->noted);
 	free(f->accepted);
@@ -65,11 +67,24 @@ max_end(uint32_t class_key, uint32_t net_off)
 	return net_off + (kind == SL_CLASS_IPV4 ? IPV4_BYTES : kind == SL_CLASS_IPV6 ? IPV6_BYTES : OTHER_BYTES);
 }
 
+/* NULL: none, or no memory, which costs time only */
+static struct sl_path *
+find_path(const struct sl_unit *u, const struct sl_known *known, uint32_t end)
+{
+	struct sl_path *path = u->common ? calloc(1, sizeof(*path)) : NULL;
+
+	if (path && sl_path_find(u->common, known, end, path))
+		return path;
+	free(path);
+	return NULL;
+}
+
 /* @return 0, -ENOMEM */
 static int
-add_unit(struct cache_fixed *f, struct cache_class *cls, const struct sl_unit *u, uint32_t number,
+add_unit(const struct sl_cache *c, struct cache_fixed *f, struct cache_class *cls, uint32_t number,
 	const struct sl_known *known, uint32_t end)
 {
+	const struct sl_unit *u = &c->params.units[number];
 	struct sl_partial partial;
 
 	if (sl_partial_run(u->common ? u->common : u->insns[0], u->len, known, end, &partial) < 0)
@@ -82,9 +97,10 @@ add_unit(struct cache_fixed *f, struct cache_class *cls, const struct sl_unit *u
 		accept_all(f, u);
 		break;
 	case SL_PARTIAL_OPEN:
-		f->open[f->open_count++] = number;
-		for (unsigned int half = 0; half < 2; half++)
-			f->reads[half] |= partial.reads[half];
+		f->open[f->open_count] = cache_open_unit(c, number);
+		f->open[f->open_count++].path = find_path(u, known, end);
+		for (uint32_t i = 0; i < SL_TRACK_WINDOW; i++)
+			f->matters[i] |= partial.matters[i];
 		break;
 	case SL_PARTIAL_UNKNOWN:
 		f->noted[f->noted_count++] = number;
@@ -109,7 +125,7 @@ cache_fixed_make(struct sl_cache *c, struct cache_class *cls, uint32_t key, cons
 		return;
 	end = max_end(key, sl_class_known(&c->layout, key, data, &known));
 	for (unsigned int i = 0; i < c->params.unit_count; i++) {
-		if (c->left_out[i] || add_unit(f, cls, &c->params.units[i], i, &known, end) == 0)
+		if (c->left_out[i] || add_unit(c, f, cls, i, &known, end) == 0)
 			continue;
 		/* No memory: the class goes without. */
 		cls->least = 0;
@@ -120,24 +136,60 @@ cache_fixed_make(struct sl_cache *c, struct cache_class *cls, uint32_t key, cons
 	cls->cost_miss = cache_miss_cost(c, f);
 	cls->cost_direct = 0;
 	for (uint32_t i = 0; i < f->open_count; i++)
-		cls->cost_direct += cache_unit_cost(&c->params.units[f->open[i]]);
+		cls->cost_direct += cache_open_cost(c, &f->open[i]);
 	for (uint32_t i = 0; i < f->noted_count; i++)
 		cls->cost_direct += cache_unit_cost(&c->params.units[f->noted[i]]);
+}
+
+static void
+set_accepted(const struct sl_cache *c, uint32_t program, bool accepted)
+{
+	uint64_t bit = UINT64_C(1) << program % 64;
+
+	c->accepted[program / 64] = (c->accepted[program / 64] & ~bit) | (accepted ? bit : 0);
+}
+
+static void
+run_path(const struct sl_cache *c, const struct sl_unit *u, const struct sl_path *path, const uint8_t *data)
+{
+	for (unsigned int m = 0; path->accept && m < u->count; m++)
+		set_accepted(c, u->members[m], true);
+	for (uint32_t n = 0; n < path->count; n++) {
+		uint32_t at = sl_unit_find(u, path->compare[n].slot, sl_path_value(path, n, data))->first;
+
+		for (; at != 0; at = u->next[at - 1]) {
+			uint32_t p = u->members[u->list[at - 1]];
+
+			set_accepted(c, p, sl_exec_one(&c->params.programs[p], data));
+		}
+	}
+}
+
+void
+cache_fixed_run_group(const struct sl_cache *c, const struct cache_open *open, const uint8_t *data, uint32_t caplen)
+{
+	struct sl_track known_already = {0};
+
+	if (open->path)
+		run_path(c, &c->params.units[open->unit], open->path, data);
+	else
+		sl_unit_run(&c->params.units[open->unit], data, caplen, &known_already, c->accepted);
 }
 
 void
 cache_fixed_run(const struct sl_cache *c, const struct cache_fixed *f, const uint8_t *data, uint32_t caplen,
 	struct sl_track *track)
 {
-	memcpy(c->accepted, f->accepted, c->sets.words * sizeof(*c->accepted));
+	for (uint32_t w = 0; w < c->sets.words; w++)
+		c->accepted[w] = f->accepted[w];
 	for (uint32_t i = 0; i < f->open_count; i++) {
-		const struct sl_unit *u = &c->params.units[f->open[i]];
-		struct sl_track known_already = {0};
+		const struct cache_open *open = &f->open[i];
 
-		if (u->common)
-			sl_unit_run(u, data, caplen, &known_already, c->accepted);
-		else if (sl_exec_one(&c->params.programs[u->members[0]], data))
-			c->accepted[u->members[0] / 64] |= UINT64_C(1) << u->members[0] % 64;
+		if (open->exec)
+			c->accepted[open->program / 64] |= (uint64_t)sl_exec_one(open->exec, data)
+							   << open->program % 64;
+		else
+			cache_fixed_run_group(c, open, data, caplen);
 	}
 	for (uint32_t i = 0; i < f->noted_count; i++)
 		sl_unit_run(&c->params.units[f->noted[i]], data, caplen, track, c->accepted);

@@ -29,9 +29,9 @@ make_key(const struct sl_cache *c, const struct cache_class *cls, const uint8_t 
 	if (unlikely(caplen < CACHE_KEY || (cls->wide && caplen < 2 * CACHE_KEY))) {
 		cache_key_make(cls, data, caplen, key);
 	} else {
-		half_key(cls->bytes, data, key->low);
+		half_key(cls->bits, data, key->low);
 		if (unlikely(cls->wide))
-			half_key(cls->bytes + CACHE_KEY, data + CACHE_KEY, key->high);
+			half_key(cls->bits + CACHE_KEY, data + CACHE_KEY, key->high);
 	}
 	sum = cache_hash_half(c->seed, key->low);
 	if (unlikely(cls->wide))
@@ -81,12 +81,12 @@ same(const uint8_t *a, const uint8_t *b)
 #define AVX512 __attribute__((target("avx512f,avx512bw")))
 
 static inline AVX512 __m512i
-half_key_avx512(uint64_t mask, const uint8_t *data, uint32_t left)
+half_key_avx512(uint64_t mask, const uint8_t *bits, const uint8_t *data, uint32_t left)
 {
 	/* Bytes that are masked out are not read: nothing behind the packet is touched. */
 	if (unlikely(left < CACHE_KEY))
 		mask &= (UINT64_C(1) << left) - 1;
-	return _mm512_maskz_loadu_epi8(mask, data);
+	return _mm512_and_si512(_mm512_maskz_loadu_epi8(mask, data), _mm512_load_si512(bits));
 }
 
 /* As cache_hash_half(), all products at once. */
@@ -102,12 +102,12 @@ static inline AVX512 uint64_t
 make_key_avx512(const struct sl_cache *c, const struct cache_class *cls, const uint8_t *data, uint32_t caplen,
 	struct cache_key *key)
 {
-	__m512i low = half_key_avx512(cls->mask[0], data, caplen), products = products_avx512(low, c->seed);
+	__m512i low = half_key_avx512(cls->mask[0], cls->bits, data, caplen), products = products_avx512(low, c->seed);
 
 	_mm512_store_si512(key->low, low);
 	if (unlikely(cls->wide)) {
-		__m512i high =
-			half_key_avx512(cls->mask[1], data + CACHE_KEY, caplen > CACHE_KEY ? caplen - CACHE_KEY : 0);
+		__m512i high = half_key_avx512(cls->mask[1], cls->bits + CACHE_KEY, data + CACHE_KEY,
+			caplen > CACHE_KEY ? caplen - CACHE_KEY : 0);
 
 		_mm512_store_si512(key->high, high);
 		products = _mm512_add_epi64(products, products_avx512(high, c->seed + CACHE_KEY / 8));

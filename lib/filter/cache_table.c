@@ -74,12 +74,14 @@ cache_table_clear(struct sl_cache *c)
 }
 
 static void
-set_mask(struct cache_class *cls, const uint64_t more[2])
+add_to_mask(struct cache_class *cls, const uint8_t *bits)
 {
-	for (unsigned int half = 0; half < 2; half++) {
-		cls->mask[half] |= more[half];
-		for (uint64_t left = more[half]; left != 0; left &= left - 1)
-			cls->bytes[64 * half + (unsigned int)__builtin_ctzll(left)] = 0xff;
+	for (uint32_t i = 0; i < SL_TRACK_WINDOW; i++) {
+		cls->bits[i] |= bits[i];
+		if (cls->bits[i] != 0)
+			cls->mask[i / 64] |= UINT64_C(1) << i % 64;
+		if (cls->bits[i] == 0xff)
+			cls->whole[i / 64] |= UINT64_C(1) << i % 64;
 	}
 	cls->wide = cls->mask[1] != 0;
 }
@@ -100,23 +102,25 @@ cache_class_new(struct sl_cache *c, uint32_t key, const uint8_t *data)
 	class_begin(c, cls);
 	cache_fixed_make(c, cls, key, data);
 	if (cls->fixed)
-		set_mask(cls, cls->fixed->reads);
+		add_to_mask(cls, cls->fixed->matters);
 	return cls;
 }
 
 bool
 cache_class_widen(struct sl_cache *c, struct cache_class *cls, const struct sl_track *track)
 {
-	uint64_t more[2] = {track->reads[0] & ~cls->mask[0], track->reads[1] & ~cls->mask[1]};
+	uint8_t more[SL_TRACK_WINDOW] = {0};
 
-	if ((more[0] | more[1]) == 0 && track->need <= cls->need)
+	if (((track->reads[0] & ~cls->whole[0]) | (track->reads[1] & ~cls->whole[1])) == 0 && track->need <= cls->need)
 		return true;
 	if (c->next_mask_id > CACHE_MASKS)
 		return false;
 	cls->mask_id = c->next_mask_id++;
 	if (track->need > cls->need)
 		cls->need = track->need;
-	set_mask(cls, more);
+	for (uint32_t i = 0; i < SL_TRACK_WINDOW; i++)
+		more[i] = track->reads[i / 64] >> i % 64 & 1 ? 0xff : 0;
+	add_to_mask(cls, more);
 	return true;
 }
 
@@ -133,9 +137,9 @@ make_half(const uint8_t *mask, const uint8_t *data, uint32_t len, uint8_t *key)
 void
 cache_key_make(const struct cache_class *cls, const uint8_t *data, uint32_t caplen, struct cache_key *key)
 {
-	make_half(cls->bytes, data, caplen, key->low);
+	make_half(cls->bits, data, caplen, key->low);
 	if (cls->wide)
-		make_half(cls->bytes + CACHE_KEY, data + CACHE_KEY, caplen > CACHE_KEY ? caplen - CACHE_KEY : 0,
+		make_half(cls->bits + CACHE_KEY, data + CACHE_KEY, caplen > CACHE_KEY ? caplen - CACHE_KEY : 0,
 			key->high);
 }
 

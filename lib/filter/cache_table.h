@@ -34,7 +34,8 @@ _Static_assert(SL_VERDICT_SETS_MAX < CACHE_DIRECT, "verdict set numbers");
 
 /** Packets that steer alike, and the bytes that have decided about any of them. */
 struct cache_class {
-	_Alignas(256) uint64_t mask[2]; /**< bytes of the key, a bit a byte */
+	_Alignas(256) uint64_t mask[2]; /**< bytes of which any bit belongs to the key, a bit a byte */
+	uint64_t whole[2];   /**< bytes of which all bits do */
 	uint32_t least;      /**< shorter packets are of another class */
 	uint32_t need;       /**< from this captured length on, it decides nothing */
 	uint32_t mask_id;    /**< number of this state of the mask; never used before since all was forgotten */
@@ -46,13 +47,18 @@ struct cache_class {
 	uint32_t cost_miss, cost_direct;
 	struct cache_fixed *fixed; /**< NULL: all is learned from packets */
 	bool examined;       /**< it has been asked which units spoil its keys */
-	_Alignas(64) uint8_t bytes[SL_TRACK_WINDOW]; /**< the mask as bytes, 0xff or 0 */
+	_Alignas(64) uint8_t bits[SL_TRACK_WINDOW]; /**< the mask: bits of each byte that belong to the key */
 };
 
 /** What is known about a class from the start. Read-only. */
 struct cache_fixed {
-	uint64_t reads[2];   /**< all bytes that open units may read */
-	uint32_t *open;      /**< units that it does not decide */
+	uint8_t matters[SL_TRACK_WINDOW]; /**< by byte: bits that decide about open units */
+	struct cache_open {
+		uint32_t unit;
+		uint32_t program;     /**< of a single one: its number ... */
+		const struct sl_exec *exec; /**< ... and how it runs; NULL: several */
+		struct sl_path *path; /**< of several: the one way through them, if there is one */
+	} *open;             /**< units that it does not decide */
 	uint32_t open_count;
 	uint32_t *noted;     /**< units of which it is not known what they read: noted at each run */
 	uint32_t noted_count;
@@ -209,8 +215,30 @@ void cache_judge(struct sl_cache *c, struct cache_class *cls);
 
 /** What a miss costs; fixed NULL: all units noted. */
 uint32_t cache_miss_cost(const struct sl_cache *c, const struct cache_fixed *fixed);
+/** What the direct way costs for a unit that a class leaves open, a packet. */
+uint32_t cache_open_cost(const struct sl_cache *c, const struct cache_open *open);
 /** What the direct way costs for a unit, a packet. */
 uint32_t cache_unit_cost(const struct sl_unit *unit);
+
+/** A unit as the direct way runs it where nothing is known of a class. */
+static inline struct cache_open
+cache_open_unit(const struct sl_cache *c, uint32_t unit)
+{
+	const struct sl_unit *u = &c->params.units[unit];
+
+	if (u->common)
+		return (struct cache_open){.unit = unit};
+	return (struct cache_open){
+		.unit = unit, .program = u->members[0], .exec = &c->params.programs[u->members[0]]};
+}
+
+/* Most sets have one word or two: too few to call for. */
+static inline void
+cache_accept_none(const struct sl_cache *c)
+{
+	for (uint32_t w = 0; w < c->sets.words; w++)
+		c->accepted[w] = 0;
+}
 
 /** realloc() that aborts with a line: a verdict that can't be kept would have to be a wrong one. */
 void *cache_need(void *old, size_t bytes);
@@ -229,7 +257,9 @@ void cache_direct_chunk(struct sl_cache *c, const struct sl_chunk *chunk, bool a
 /** Find out what a new class decides; it may go without. */
 void cache_fixed_make(struct sl_cache *c, struct cache_class *cls, uint32_t key, const uint8_t *data);
 void cache_fixed_free(struct cache_fixed *fixed);
-/** Run what a class leaves open, into accepted; track gets what is not known from the start. */
+/** Run a unit of several programs that a class leaves open, into accepted. */
+void cache_fixed_run_group(const struct sl_cache *c, const struct cache_open *open, const uint8_t *data, uint32_t caplen);
+/** Run all that a class leaves open, into accepted; track gets what is not known from the start. */
 void cache_fixed_run(const struct sl_cache *c, const struct cache_fixed *fixed, const uint8_t *data, uint32_t caplen,
 	struct sl_track *track);
 

@@ -25,6 +25,8 @@ struct walk {
 	const struct sl_known *known;
 	uint32_t max_end;
 	struct sl_partial *partial;
+	const struct bpf_insn *insns;
+	bool *live_a; /* by instruction: is A as it is before used? */
 	struct state *states; /* by instruction: jumps only go forward, so one pass sees all ways to it */
 	bool accepts, rejects;
 };
@@ -65,21 +67,76 @@ flow(struct walk *w, uint32_t to, const struct state *from)
 
 /* @return false: the bytes cannot be named */
 static bool
-load(struct walk *w, uint64_t off, uint32_t size, struct bits *result)
+load_known(const struct sl_known *known, uint64_t off, uint32_t size, uint32_t max_end, struct bits *result)
 {
-	struct sl_partial *p = w->partial;
-
-	if (off + size > w->max_end || off + size > SL_TRACK_WINDOW)
+	if (off + size > max_end || off + size > SL_TRACK_WINDOW)
 		return false;
 	*result = constant(0);
 	for (uint64_t at = off; at < off + size; at++) {
-		p->reads[at / 64] |= UINT64_C(1) << at % 64;
-		result->known = result->known << 8 | w->known->bits[at];
-		result->value = result->value << 8 | w->known->values[at];
+		result->known = result->known << 8 | known->bits[at];
+		result->value = result->value << 8 | known->values[at];
 	}
+	return true;
+}
+
+/* The same, noting that the bits of `wanted` may decide. */
+static bool
+load(struct walk *w, uint64_t off, uint32_t size, uint32_t wanted, struct bits *result)
+{
+	struct sl_partial *p = w->partial;
+
+	if (!load_known(w->known, off, size, w->max_end, result))
+		return false;
+	for (uint32_t i = 0; i < size; i++)
+		p->matters[off + i] |= (uint8_t)(wanted >> 8 * (size - 1 - i));
 	if (off + size > p->end)
 		p->end = (uint32_t)(off + size);
 	return true;
+}
+
+/* Which bits of a value loaded into A by this instruction are ever looked at: often it is masked at once. */
+static uint32_t
+wanted_bits(const struct walk *w, uint32_t pc)
+{
+	const struct bpf_insn *next = &w->insns[pc + 1];
+
+	if (next->code == (BPF_ALU | BPF_AND | BPF_K))
+		return next->k;
+	if (next->code == (BPF_JMP | BPF_JSET | BPF_K) && !w->live_a[pc + 2 + next->jt] &&
+		!w->live_a[pc + 2 + next->jf])
+		return next->k;
+	return UINT32_MAX;
+}
+
+/* Backwards: jumps only go forward. */
+static void
+find_live(const struct bpf_insn *insns, uint32_t count, bool *live)
+{
+	for (uint32_t pc = count; pc-- > 0;) {
+		const struct bpf_insn *i = &insns[pc];
+
+		switch (BPF_CLASS(i->code)) {
+		case BPF_RET:
+			live[pc] = BPF_RVAL(i->code) == BPF_A;
+			break;
+		case BPF_LD:
+			live[pc] = false;
+			break;
+		case BPF_LDX:
+		case BPF_STX:
+			live[pc] = live[pc + 1];
+			break;
+		case BPF_MISC:
+			live[pc] = BPF_MISCOP(i->code) == BPF_TAX;
+			break;
+		case BPF_JMP:
+			live[pc] = i->code == (BPF_JMP | BPF_JA) ? live[pc + 1 + i->k] : true;
+			break;
+		default: /* BPF_ST, BPF_ALU */
+			live[pc] = true;
+			break;
+		}
+	}
 }
 
 static struct bits
@@ -167,7 +224,7 @@ step(struct walk *w, const struct bpf_insn *i, uint32_t pc)
 		else if (BPF_MODE(i->code) == BPF_IND && !is_known(s.x))
 			return false;
 		else if (!load(w, (uint64_t)i->k + (BPF_MODE(i->code) == BPF_IND ? s.x.value : 0),
-				 sl_insn_load_size(i->code), &s.a))
+				 sl_insn_load_size(i->code), wanted_bits(w, pc), &s.a))
 			return false;
 		break;
 	case BPF_LDX:
@@ -176,7 +233,7 @@ step(struct walk *w, const struct bpf_insn *i, uint32_t pc)
 		} else if (BPF_MODE(i->code) == BPF_MEM) {
 			s.x = s.mem[i->k];
 		} else {
-			if (!load(w, i->k, 1, &byte))
+			if (!load(w, i->k, 1, 0xf, &byte))
 				return false;
 			s.x = alu(BPF_LSH, alu(BPF_AND, byte, constant(0xf)), constant(2));
 		}
@@ -225,13 +282,18 @@ int
 sl_partial_run(const struct bpf_insn *insns, uint32_t count, const struct sl_known *known, uint32_t max_end,
 	struct sl_partial *partial)
 {
-	struct walk w = {.known = known, .max_end = max_end, .partial = partial};
+	struct walk w = {.known = known, .max_end = max_end, .partial = partial, .insns = insns};
 	bool told = true;
 
 	*partial = (struct sl_partial){0};
 	w.states = calloc(count, sizeof(*w.states));
-	if (!w.states)
+	w.live_a = calloc(count, sizeof(*w.live_a));
+	if (!w.states || !w.live_a) {
+		free(w.states);
+		free(w.live_a);
 		return -ENOMEM;
+	}
+	find_live(insns, count, w.live_a);
 	w.states[0] = (struct state){.reached = true, .a = constant(0), .x = constant(0)};
 	for (unsigned int i = 0; i < BPF_MEMWORDS; i++)
 		w.states[0].mem[i] = constant(0);
@@ -239,9 +301,121 @@ sl_partial_run(const struct bpf_insn *insns, uint32_t count, const struct sl_kno
 		if (w.states[pc].reached)
 			told = step(&w, &insns[pc], pc);
 	free(w.states);
+	free(w.live_a);
 	partial->result = !told        ? SL_PARTIAL_UNKNOWN
 			  : !w.accepts ? SL_PARTIAL_REJECT
 			  : !w.rejects ? SL_PARTIAL_ACCEPT
 				       : SL_PARTIAL_OPEN;
 	return 0;
+}
+
+/* ---------------------------------------------------------------- the one path */
+
+/* What A or X holds: some bytes of the packet, masked and shifted, if it is not known. */
+struct source {
+	bool from_packet;
+	uint8_t off, size, shift;
+	uint32_t mask;
+};
+
+/* @return false: not masked bytes any more */
+static bool
+follow_alu(const struct bpf_insn *i, struct source *a)
+{
+	if (BPF_SRC(i->code) != BPF_K || !a->from_packet)
+		return false;
+	if (BPF_OP(i->code) == BPF_AND)
+		a->mask &= a->shift < 32 ? i->k << a->shift : 0;
+	else if (BPF_OP(i->code) == BPF_RSH && a->shift + i->k < 32)
+		a->shift = (uint8_t)(a->shift + i->k);
+	else
+		return false;
+	return true;
+}
+
+bool
+sl_path_find(const struct bpf_insn *insns, const struct sl_known *known, uint32_t max_end, struct sl_path *path)
+{
+	struct bits a = constant(0), x = constant(0), byte;
+	struct source from = {0};
+	uint64_t off;
+
+	*path = (struct sl_path){0};
+	for (const struct bpf_insn *i = insns;; i++) {
+		struct bits operand = BPF_SRC(i->code) == BPF_X ? x : constant(i->k);
+		bool yes, no;
+
+		switch (BPF_CLASS(i->code)) {
+		case BPF_RET:
+			if (BPF_RVAL(i->code) == BPF_A && !is_known(a))
+				return false;
+			path->accept = (BPF_RVAL(i->code) == BPF_A ? a.value : i->k) != 0;
+			return true;
+		case BPF_LD:
+			if (BPF_MODE(i->code) == BPF_IMM) {
+				a = constant(i->k);
+				from.from_packet = false;
+				break;
+			}
+			if (BPF_MODE(i->code) == BPF_MEM || (BPF_MODE(i->code) == BPF_IND && !is_known(x)))
+				return false;
+			off = (uint64_t)i->k + (BPF_MODE(i->code) == BPF_IND ? x.value : 0);
+			if (!load_known(known, off, sl_insn_load_size(i->code), max_end, &a))
+				return false;
+			from = (struct source){.from_packet = true,
+				.off = (uint8_t)off,
+				.size = sl_insn_load_size(i->code),
+				.mask = UINT32_MAX};
+			break;
+		case BPF_LDX:
+			if (BPF_MODE(i->code) == BPF_IMM)
+				x = constant(i->k);
+			else if (BPF_MODE(i->code) == BPF_MEM || !load_known(known, i->k, 1, max_end, &byte))
+				return false;
+			else
+				x = alu(BPF_LSH, alu(BPF_AND, byte, constant(0xf)), constant(2));
+			break;
+		case BPF_ALU:
+			a = alu(BPF_OP(i->code), a, operand);
+			if (!follow_alu(i, &from)) {
+				if (!is_known(a))
+					return false;
+				from.from_packet = false;
+			}
+			break;
+		case BPF_MISC:
+			if (BPF_MISCOP(i->code) == BPF_TAX) {
+				x = a;
+			} else if (is_known(x)) {
+				a = x;
+				from.from_packet = false;
+			} else {
+				return false;
+			}
+			break;
+		case BPF_JMP:
+			if (i->code == (BPF_JMP | BPF_JA)) {
+				i += i->k;
+				break;
+			}
+			if (i->code == SL_BPF_JEQ_SLOT) {
+				if (!from.from_packet || path->count == SL_PATH_COMPARES)
+					return false;
+				path->compare[path->count].slot = i->k;
+				path->compare[path->count].off = from.off;
+				path->compare[path->count].size = from.size;
+				path->compare[path->count].shift = from.shift;
+				path->compare[path->count++].mask = from.mask;
+				i += i->jf;
+				break;
+			}
+			decide(i->code, a, operand, &yes, &no);
+			if (yes && no)
+				return false;
+			i += yes ? i->jt : i->jf;
+			break;
+		default: /* BPF_ST, BPF_STX: scratch memory is rare */
+			return false;
+		}
+	}
 }

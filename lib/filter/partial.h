@@ -29,8 +29,25 @@ enum sl_partial_result {
 /** The outcome of an evaluation. */
 struct sl_partial {
 	enum sl_partial_result result;
-	uint64_t reads[SL_TRACK_WINDOW / 64]; /**< bytes that may be read, unless UNKNOWN */
+	uint8_t matters[SL_TRACK_WINDOW]; /**< by byte: bits that may decide, unless UNKNOWN */
 	uint32_t end; /**< no load reaches behind it; of packets that are as long, none is out of bounds */
+};
+
+#define SL_PATH_COMPARES 8u
+
+/**
+ * The one path that all packets take through a program with SL_BPF_JEQ_SLOT, as long as none of the slots' constants is
+ * met: a few values are looked at, and that is all.
+ */
+struct sl_path {
+	uint32_t count;
+	struct {
+		uint32_t slot;
+		uint8_t off, size; /**< of the bytes, in network order, that make the value ... */
+		uint8_t shift;     /**< ... shifted right by this ... */
+		uint32_t mask;     /**< ... after this was applied */
+	} compare[SL_PATH_COMPARES];
+	bool accept; /**< what comes out if no constant is met */
 };
 
 /**
@@ -42,5 +59,33 @@ struct sl_partial {
  */
 int sl_partial_run(const struct bpf_insn *insns, uint32_t count, const struct sl_known *known, uint32_t max_end,
 	struct sl_partial *partial);
+
+/**
+ * Find the one path, if there is one. Any thread; arguments as sl_partial_run()'s.
+ *
+ * @return false: which way packets take depends on more than the slots
+ */
+bool sl_path_find(const struct bpf_insn *insns, const struct sl_known *known, uint32_t max_end, struct sl_path *path);
+
+/** The value that a packet has for compare n of a path; the packet must have these bytes. */
+static inline uint32_t
+sl_path_value(const struct sl_path *path, uint32_t n, const uint8_t *data)
+{
+	const uint8_t *at = data + path->compare[n].off;
+	uint32_t value;
+
+	switch (path->compare[n].size) {
+	case 4:
+		value = (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+		break;
+	case 2:
+		value = (uint32_t)at[0] << 8 | at[1];
+		break;
+	default:
+		value = at[0];
+		break;
+	}
+	return (value & path->compare[n].mask) >> path->compare[n].shift;
+}
 
 #endif

@@ -67,24 +67,6 @@ by_hash(const void *a, const void *b)
 
 /* ---------------------------------------------------------------- one unit */
 
-static uint32_t
-table_hash(uint32_t slot, uint32_t value)
-{
-	uint64_t h = ((uint64_t)slot << 32 | value) * UINT64_C(0x9e3779b97f4a7c15);
-
-	return (uint32_t)(h >> 32);
-}
-
-static struct sl_unit_entry *
-find_entry(const struct sl_unit *u, uint32_t slot, uint32_t value)
-{
-	uint32_t at = table_hash(slot, value) & u->table_mask;
-
-	while (u->table[at].first != 0 && (u->table[at].slot != slot || u->table[at].value != value))
-		at = (at + 1) & u->table_mask;
-	return &u->table[at];
-}
-
 /* Replace the tests whose constants differ by slots. @return slots */
 static unsigned int
 make_slots(struct sl_unit *u, unsigned int len)
@@ -134,7 +116,8 @@ make_common(struct sl_unit *u)
 		if (u->common[pc].code != SL_BPF_JEQ_SLOT)
 			continue;
 		for (unsigned int m = 0; m < u->count; m++) {
-			struct sl_unit_entry *e = find_entry(u, pc, u->insns[m][pc].k);
+			const struct sl_unit_entry *found = sl_unit_find(u, pc, u->insns[m][pc].k);
+			struct sl_unit_entry *e = &u->table[found - u->table];
 
 			u->list[entries] = m;
 			u->next[entries] = e->first;
@@ -259,7 +242,7 @@ sl_unit_run(const struct sl_unit *u, const uint8_t *data, uint32_t caplen, struc
 			set_bit(accepted, u->members[m]);
 	met = track->compare_count;
 	for (uint32_t c = 0; c < met; c++) {
-		uint32_t at = find_entry(u, track->compare[c].slot, track->compare[c].value)->first;
+		uint32_t at = sl_unit_find(u, track->compare[c].slot, track->compare[c].value)->first;
 
 		for (; at != 0; at = u->next[at - 1]) {
 			uint32_t m = u->list[at - 1];

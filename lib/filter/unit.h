@@ -51,6 +51,18 @@ int sl_units_create(const struct bpf_program *const *programs, const uint32_t *n
 	struct sl_unit **units, unsigned int *unit_count);
 void sl_units_free(struct sl_unit *units, unsigned int unit_count);
 
+/** The entry for a constant: its first is 0 if no member has it there. */
+static inline const struct sl_unit_entry *
+sl_unit_find(const struct sl_unit *unit, uint32_t slot, uint32_t value)
+{
+	uint64_t hash = ((uint64_t)slot << 32 | value) * UINT64_C(0x9e3779b97f4a7c15);
+	uint32_t at = (uint32_t)(hash >> 32) & unit->table_mask;
+
+	while (unit->table[at].first != 0 && (unit->table[at].slot != slot || unit->table[at].value != value))
+		at = (at + 1) & unit->table_mask;
+	return &unit->table[at];
+}
+
 /**
  * Run all programs of a unit on a packet. Filter lcore.
  *
