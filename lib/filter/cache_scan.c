@@ -99,6 +99,15 @@ products_avx512(__m512i key, const uint64_t *seed)
 }
 
 static inline AVX512 uint64_t
+sum_avx512(__m512i words)
+{
+	__m256i four = _mm256_add_epi64(_mm512_castsi512_si256(words), _mm512_extracti64x4_epi64(words, 1));
+	__m128i two = _mm_add_epi64(_mm256_castsi256_si128(four), _mm256_extracti128_si256(four, 1));
+
+	return (uint64_t)_mm_cvtsi128_si64(two) + (uint64_t)_mm_extract_epi64(two, 1);
+}
+
+static inline AVX512 uint64_t
 make_key_avx512(const struct sl_cache *c, const struct cache_class *cls, const uint8_t *data, uint32_t caplen,
 	struct cache_key *key)
 {
@@ -112,7 +121,7 @@ make_key_avx512(const struct sl_cache *c, const struct cache_class *cls, const u
 		_mm512_store_si512(key->high, high);
 		products = _mm512_add_epi64(products, products_avx512(high, c->seed + CACHE_KEY / 8));
 	}
-	return (uint64_t)_mm512_reduce_add_epi64(products);
+	return sum_avx512(products);
 }
 
 static inline AVX512 uint32_t

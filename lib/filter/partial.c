@@ -108,6 +108,21 @@ wanted_bits(const struct walk *w, uint32_t pc)
 	return UINT32_MAX;
 }
 
+/* @return false: where it loads from cannot be told */
+static bool
+load_packet(struct walk *w, uint32_t pc, struct bits x, struct bits *result)
+{
+	const struct bpf_insn *i = &w->insns[pc];
+	uint64_t off = i->k;
+
+	if (BPF_MODE(i->code) == BPF_IND) {
+		if (!is_known(x))
+			return false;
+		off += x.value;
+	}
+	return load(w, off, sl_insn_load_size(i->code), wanted_bits(w, pc), result);
+}
+
 /* Backwards: jumps only go forward. */
 static void
 find_live(const struct bpf_insn *insns, uint32_t count, bool *live)
@@ -221,10 +236,7 @@ step(struct walk *w, const struct bpf_insn *i, uint32_t pc)
 			s.a = k;
 		else if (BPF_MODE(i->code) == BPF_MEM)
 			s.a = s.mem[i->k];
-		else if (BPF_MODE(i->code) == BPF_IND && !is_known(s.x))
-			return false;
-		else if (!load(w, (uint64_t)i->k + (BPF_MODE(i->code) == BPF_IND ? s.x.value : 0),
-				 sl_insn_load_size(i->code), wanted_bits(w, pc), &s.a))
+		else if (!load_packet(w, pc, s.x, &s.a))
 			return false;
 		break;
 	case BPF_LDX:
