@@ -6,28 +6,28 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 
-#include <rte_malloc.h>
+#include "sl_ring.h"
 
 /*
- * Few targets: deep queues of large blocks, to reach the disk's full rate with one file. Many targets: smaller blocks,
- * so that 256 files stay within 700 MiB. A record may be 256 KiB, so the reserve holds at least one, whatever its
- * place in a block.
+ * Few targets: deep queues of large blocks, to reach the disk's full rate with one file. Many targets: smaller and
+ * fewer ones, so that the blocks of 256 files are 384 MiB: more are more memory to touch before the first packet, and
+ * hugepages that are not there (docs/performance.rst has the figures). A record may be 256 KiB, so the reserve holds at
+ * least one, whatever its place in a block.
  */
 struct sl_block_plan
 sl_block_plan(unsigned int targets, size_t memory)
 {
-	struct sl_block_plan p = {.block_size = 512u << 10, .per_target = 16, .extra = 16};
+	struct sl_block_plan p = {.block_size = 512u << 10, .per_target = 24, .extra = 16};
 
-	if (targets <= 4) {
-		p.per_target = 24;
-	} else if (targets > 64 && targets <= 256) {
-		p.block_size = 256u << 10;
-		p.per_target = 9;
-	} else if (targets > 256) {
+	if (targets > 256) {
 		p.block_size = 64u << 10;
 		p.per_target = 10;
+	} else if (targets > 32) {
+		p.block_size = 256u << 10;
+		p.per_target = targets > 64 ? 6 : 8;
+	} else if (targets > 4) {
+		p.per_target = 16;
 	}
 	if (memory) {
 		size_t n = memory / p.block_size / (targets ? targets : 1);
@@ -58,23 +58,17 @@ int
 sl_block_pool_init(struct sl_block_pool *pool, const struct sl_block_plan *plan, unsigned int targets)
 {
 	uint32_t i;
-	size_t off;
 
 	*pool = (struct sl_block_pool){.block_size = plan->block_size, .count = plan_blocks(plan, targets)};
 	if (pool->count == 0)
 		return 0;
 	pool->memory_size = (size_t)pool->count * plan->block_size;
-	pool->memory = rte_malloc("sl_blocks", pool->memory_size, SL_BLOCK_ALIGN);
+	pool->memory = sl_memory_alloc("sl_blocks", pool->memory_size);
 	pool->blocks = calloc(pool->count, sizeof(*pool->blocks));
 	if (!pool->memory || !pool->blocks) {
 		sl_block_pool_free(pool);
 		return -ENOMEM;
 	}
-	/* O_DIRECT from private memory must not meet a fork; hugepages refuse the advice, and are shared anyway */
-	(void)madvise(pool->memory, pool->memory_size, MADV_DONTFORK);
-	/* the first touch of a page costs thirty times the copy: do it here, not on the lcore */
-	for (off = 0; off < pool->memory_size; off += 4096)
-		*(volatile uint8_t *)(pool->memory + off) = 0;
 	for (i = pool->count; i-- > 0;) {
 		pool->blocks[i].data = pool->memory + (size_t)i * plan->block_size;
 		pool->blocks[i].next = pool->free;
@@ -92,9 +86,7 @@ sl_block_pool_init(struct sl_block_pool *pool, const struct sl_block_plan *plan,
 void
 sl_block_pool_free(struct sl_block_pool *pool)
 {
-	if (pool->memory)
-		(void)madvise(pool->memory, pool->memory_size, MADV_DOFORK);
-	rte_free(pool->memory);
+	sl_memory_free(pool->memory, pool->memory_size);
 	free(pool->blocks);
 	*pool = (struct sl_block_pool){0};
 }

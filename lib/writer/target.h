@@ -159,6 +159,7 @@ struct sl_endpoint {
 struct sl_uring {
 	struct io_uring ring;
 	bool up;
+	bool fixed; /**< the blocks are registered with it */
 	int error; /**< why there is no ring, to be reported: 0 or -errno */
 	uint32_t in_flight;
 	uint32_t unsubmitted;
