@@ -62,20 +62,21 @@ class LoopFs:
         device: "/dev/loopN".
     """
 
-    def __init__(self, directory: str, size: int, kind: str = "ext4", options: str = ""):
+    def __init__(self, directory: str, size: int, kind: str = "ext4", options: str = "", sector: int = 512):
         os.makedirs(directory, exist_ok=True)
         self.image = tempfile.mktemp(prefix="loop-", suffix=".img", dir=directory)
         self.path = self.image[: -len(".img")] + ".mnt"
         self.device = ""
         self.mounted = False
-        self.size, self.kind, self.options = size, kind, options
+        self.size, self.kind, self.options, self.sector = size, kind, options, sector
 
     def __enter__(self) -> LoopFs:
         with open(self.image, "wb") as file:
             file.truncate(self.size)
         try:
             # Without direct I/O the backing file's page cache would hide what the device reads.
-            self.device = _run("losetup", "--find", "--show", "--direct-io=on", self.image).strip()
+            words = ["losetup", "--find", "--show", "--direct-io=on", "--sector-size", str(self.sector)]
+            self.device = _run(*words, self.image).strip()
             if self.kind == "ext4":
                 # No reserved blocks: a full file system is full for root as well.
                 _run("mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=0,lazy_journal_init=0", self.device)

@@ -72,6 +72,75 @@ class TestDirectIo(TestSuite):
         self._verify_packets(disk.path)
 
     @func_test
+    def test_sector_sizes(self) -> None:
+        """Disks of 512-byte and of 4096-byte sectors, written and read.
+
+        **Steps:**
+            * For each size, make an ext4 on a loop device of such sectors, import into a store there, forget the cache.
+            * Push from that store to four targets there.
+
+        **Verify:**
+            * The device has that sector size.
+            * No page of a segment, and at most 2 of a published file, are resident: both were direct.
+            * Nothing was said of O_DIRECT; the packets are tcpdump's.
+        """
+        for sector in (512, 4096):
+            disk = self.enter(fs.LoopFs(self.dir, 1 << 30, sector=sector))
+            with open(f"/sys/block/{os.path.basename(disk.device)}/queue/logical_block_size", encoding="ascii") as file:
+                verify(int(file.read()) == sector, f"{disk.device} has no sectors of {sector} bytes")
+            store = os.path.join(disk.path, "store")
+            run.import_capture(store, self.capture)
+            disk.drop_caches()
+            result = run.push_once(self._config(disk.path), store)
+            pages = {name: fs.resident_pages(os.path.join(store, name)) for name in run.list_files(store, ".seg")}
+            verify(pages and not any(pages.values()), f"{sector}: resident pages of segments: {pages}")
+            names = [name for name in run.list_files(disk.path, ".pcap")]
+            pages = {name: fs.resident_pages(os.path.join(disk.path, name)) for name in names}
+            bad = {name: count for name, count in pages.items() if count > MOST_PAGES}
+            verify(len(pages) > 40 and not bad, f"{sector}: {len(pages)} files, resident pages {bad}")
+            verify("using buffered I/O" not in result.err, f"{sector}: fell back to buffered I/O\n{result.describe()}")
+            self._verify_packets(disk.path)
+
+    @func_test
+    def test_no_direct_io(self) -> None:
+        """A file system that takes O_DIRECT and says through statx that it does none: ext4 with data=journal.
+
+        **Steps:**
+            * Import into a store on such an ext4, forget the cache, push from that store to four targets there.
+
+        **Verify:**
+            * Exit 0; the packets are tcpdump's; that it is buffered is said once for all targets there.
+        """
+        disk = self.enter(fs.LoopFs(self.dir, 1 << 30, options="data=journal"))
+        store = os.path.join(disk.path, "store")
+        run.import_capture(store, self.capture)
+        disk.drop_caches()
+        result = run.push_once(self._config(disk.path), store)
+        said = result.err.count("refuses direct I/O; using buffered I/O")
+        verify(said == 1, f"said {said} times\n{result.describe()}")
+        self._verify_packets(disk.path)
+
+    @func_test
+    def test_locked_memory(self) -> None:
+        """Without the privilege to lock memory the write blocks are not registered with io_uring, and all works.
+
+        **Steps:**
+            * Push with a limit of 64 KiB of locked memory and without CAP_IPC_LOCK, to the disk.
+
+        **Verify:**
+            * Exit 0; one line says what was not registered and how to allow it; the packets are tcpdump's.
+        """
+        base = os.path.join(self.dir, "out")
+        os.makedirs(base)
+        config = self._config(base)
+        limits = ["prlimit", "--memlock=65536:65536", "setpriv", "--bounding-set=-ipc_lock", "--inh-caps=-ipc_lock"]
+        command = [*limits, run.SLUICE, "push", "--config", config, "--store", self.store, "--once", "--no-huge"]
+        result = run.run(command, timeout=120)
+        verify(result.err.count("not registered with io_uring") == 1, result.describe())
+        verify("ulimit -l" in result.err, result.describe())
+        self._verify_packets(base)
+
+    @func_test
     def test_tmpfs(self) -> None:
         """A file system that may refuse O_DIRECT.
 

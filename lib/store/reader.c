@@ -13,6 +13,8 @@
 #define DEPTH_MAX JOBS_MAX
 /* How many slots before the end of a segment the next one is opened. */
 #define OPEN_AHEAD 512u
+/* Reads that are begun by one system call, unless a poll comes before. */
+#define SUBMIT_BATCH 8u
 /* Maps are looked through for old ones every so many returned reads. */
 #define LET_GO_EVERY 256u
 
@@ -44,6 +46,15 @@ struct sl_reader {
 	unsigned int ready_head, ready_count;
 };
 
+/* Completions that do not interrupt the lcore: Linux 5.19. */
+static int
+make_ring(struct io_uring *ring, unsigned int depth)
+{
+	int ret = io_uring_queue_init(depth, ring, IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG);
+
+	return ret == -EINVAL ? io_uring_queue_init(depth, ring, 0) : ret;
+}
+
 int
 sl_reader_create(unsigned int depth, const void *helper_cpus, struct sl_reader **reader, char *errbuf)
 {
@@ -64,7 +75,7 @@ sl_reader_create(unsigned int depth, const void *helper_cpus, struct sl_reader *
 		r->has_cpus = true;
 	}
 	/* Without io_uring (a container's seccomp filter, a sysctl) the helper thread reads. */
-	r->has_ring = io_uring_queue_init(depth < 2 ? 2 : depth, &r->ring, 0) == 0;
+	r->has_ring = make_ring(&r->ring, depth < 2 ? 2 : depth) == 0;
 	ret = segments_init(&r->segments, r->has_cpus ? &r->cpus : NULL);
 	if (ret < 0) {
 		if (r->has_ring)
@@ -171,8 +182,9 @@ start_read(struct sl_reader *r, struct request *q)
 	}
 	io_uring_prep_read(sqe, q->entry->fd, q->buf, SL_CHUNK_SIZE, (uint64_t)q->slot * SL_CHUNK_SIZE);
 	io_uring_sqe_set_data(sqe, q);
-	/* Refused (memory, a full queue): it stays in the ring, and the next poll submits it. */
-	io_uring_submit(&r->ring);
+	/* What is refused (memory, a full queue) stays in the ring, and the next poll submits it. */
+	if (io_uring_sq_ready(&r->ring) >= SUBMIT_BATCH)
+		io_uring_submit(&r->ring);
 }
 
 /* The map may show a slot only if the file has all of it: beyond its end is SIGBUS. */

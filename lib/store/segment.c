@@ -48,17 +48,51 @@ store_on_memory(int fd)
 }
 
 int
+sl_direct_alignment(int fd, uint32_t *memory, uint32_t *offset)
+{
+	*memory = *offset = SL_STORE_ALIGN;
+#ifdef STATX_DIOALIGN
+	struct statx stx;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) < 0 || !(stx.stx_mask & STATX_DIOALIGN))
+		return 0;
+	if (stx.stx_dio_offset_align == 0 || stx.stx_dio_mem_align == 0)
+		return -EOPNOTSUPP;
+	*memory = stx.stx_dio_mem_align;
+	*offset = stx.stx_dio_offset_align;
+#else
+	(void)fd;
+#endif
+	return 0;
+}
+
+/* Chunks are read and written whole, from and to aligned buffers. */
+static bool
+direct_fits(int fd)
+{
+	uint32_t memory, offset;
+
+	return sl_direct_alignment(fd, &memory, &offset) == 0 && memory <= SL_STORE_ALIGN && offset <= SL_STORE_ALIGN;
+}
+
+int
 segment_open(int dir, uint64_t segment, int flags, bool *direct)
 {
 	char name[SEGMENT_NAME_SIZE];
-	int fd;
+	int fd, now;
 
 	segment_name(segment, name);
 	*direct = false;
 	if (!store_on_memory(dir)) {
 		fd = openat(dir, name, flags | O_DIRECT | O_CLOEXEC, 0644);
 		if (fd >= 0) {
-			*direct = true;
+			*direct = direct_fits(fd);
+			if (*direct)
+				return fd;
+			/* it was taken, but means nothing here, or would fail with each read */
+			now = fcntl(fd, F_GETFL);
+			if (now >= 0)
+				(void)fcntl(fd, F_SETFL, now & ~O_DIRECT);
 			return fd;
 		}
 		if (errno != EINVAL && errno != EOPNOTSUPP)

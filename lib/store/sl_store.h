@@ -258,7 +258,7 @@ int sl_reader_create(unsigned int depth, const void *helper_cpus, struct sl_read
 void sl_reader_destroy(struct sl_reader *reader);
 
 /**
- * Begin to read a chunk. The reader's own lcore only.
+ * Begin to read a chunk; the next sl_reader_poll() at the latest hands it to the disk. The reader's own lcore only.
  * The capture must stay open until the read has been returned by sl_reader_poll(). Completions may come in any order.
  *
  * @param buf  SL_CHUNK_SIZE bytes, SL_STORE_ALIGN aligned; belongs to the reader until the read is returned
@@ -274,6 +274,18 @@ void sl_reader_release(struct sl_reader *reader);
 
 /** Reads in flight. The reader's own lcore only. */
 unsigned int sl_reader_in_flight(const struct sl_reader *reader);
+
+/* ---------------------------------------------------------------- direct I/O */
+
+/**
+ * What direct I/O on an open file asks for, as statx() says since Linux 6.1 (STATX_DIOALIGN); where it does not say, 4096
+ * bytes for both, which every disk takes. Any thread; may block on the file system.
+ *
+ * @param[out] memory  alignment of buffers, bytes
+ * @param[out] offset  alignment of file offsets and lengths, bytes
+ * @return 0; -EOPNOTSUPP: this file system does no direct I/O, or not on this file
+ */
+int sl_direct_alignment(int fd, uint32_t *memory, uint32_t *offset);
 
 /* ---------------------------------------------------------------- writing a capture */
 

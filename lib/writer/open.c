@@ -11,11 +11,9 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/magic.h>
-#include <linux/stat.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -52,16 +50,9 @@ sl_job_check_mount(struct sl_job *job)
 static bool
 direct_fits(int fd)
 {
-#ifdef STATX_DIOALIGN
-	struct statx stx = {0};
+	uint32_t memory, offset;
 
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &stx) == 0 && (stx.stx_mask & STATX_DIOALIGN))
-		return stx.stx_dio_offset_align && stx.stx_dio_offset_align <= SL_BLOCK_ALIGN &&
-		       stx.stx_dio_mem_align <= SL_BLOCK_ALIGN;
-#else
-	(void)fd;
-#endif
-	return true;
+	return sl_direct_alignment(fd, &memory, &offset) == 0 && memory <= SL_BLOCK_ALIGN && offset <= SL_BLOCK_ALIGN;
 }
 
 void
