@@ -7,6 +7,8 @@ PACKAGES_BUILD="gcc libc6-dev meson ninja-build pkg-config libdpdk-dev libpcap-d
 	libisal-dev libcmocka-dev"
 # To look at the result: capinfos and editcap are in wireshark-common, which tshark brings.
 PACKAGES_LOOK="tcpdump tshark"
+# For devtools/bench: the suite itself, its plots, and its peers.
+PACKAGES_BENCH="python3 python3-pytest python3-scapy python3-yaml gnuplot-nox fio netsniff-ng util-linux git"
 
 # install_packages NAME...: apt-get what is missing; touches neither apt nor the network if nothing is.
 install_packages() {

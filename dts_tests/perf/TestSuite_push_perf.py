@@ -1,90 +1,64 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How fast push is beside its peers, and how much memory it takes. Run with --perf; not part of ./check.
+"""The performance suite in the form of DTS. Run with --perf; not part of ./check. `devtools/bench` is the same and more.
 
-PERF_BYTES (default 2e9) and PERF_MEMORY_BYTES (default 20e9) set the size of the captures.
+The cases, their inputs and their peers are those of the package bench; what is expected is in tests_config.yaml.
+PERF_BYTES (default 8e9), PERF_RUNS (default 7) and PERF_MEMORY_BYTES (default 20e9) set how much is measured.
 """
 
 import os
-import re
 import subprocess
-import threading
+import tempfile
 
+import pytest
 from api.test import log, verify, verify_else_skip, write_performance_json
-from framework import lua, run, traffic
+from bench import cli, expect, watch
+from bench.inputs import Refused
+from bench.lab import CASES, Lab, Settings
+from bench.runner import Runner
+from framework import fs, lua, run, traffic
 from framework.test_suite import TestSuite, perf_test
-from side_by_side import Bench, table
 
 GIB = 1 << 30
-
-
-class MemoryWatch(threading.Thread):
-    """Peak of VmRSS plus HugetlbPages of a process and its children.
-
-    Attributes:
-        peak: Bytes.
-    """
-
-    def __init__(self, pid: int):
-        super().__init__(daemon=True)
-        self.pid, self.peak, self.done = pid, 0, threading.Event()
-
-    @staticmethod
-    def of(pid: int) -> int:
-        """Bytes of one process; 0 if it is gone."""
-        try:
-            with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
-                found = re.findall(r"^(?:VmRSS|HugetlbPages):\s+(\d+) kB", file.read(), re.M)
-        except (FileNotFoundError, ProcessLookupError):
-            return 0
-        return sum(map(int, found)) * 1024
-
-    def family(self) -> list[int]:
-        """The process and all below it."""
-        found = [self.pid]
-        for pid in found:
-            try:
-                for task in os.listdir(f"/proc/{pid}/task"):
-                    with open(f"/proc/{pid}/task/{task}/children", encoding="ascii") as file:
-                        found += map(int, file.read().split())
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-        return found
-
-    def run(self) -> None:
-        while not self.done.wait(0.02):
-            self.peak = max(self.peak, sum(map(self.of, self.family())))
+BARS = [name for name in cli.ORDER if CASES[name].kind == "bar"]
 
 
 class TestPushPerf(TestSuite):
     """Speed and memory of push."""
 
+    def set_up_suite(self) -> None:
+        """A lab whose inputs serve one case after another."""
+        size = int(float(os.environ.get("PERF_BYTES", "8e9")))
+        settings = Settings(runs=int(os.environ.get("PERF_RUNS", "7")), bytes=size, scale_bytes=min(size, 2_000_000_000))
+        tmpfs = self.enter(tempfile.TemporaryDirectory(prefix="sluice-perf-", dir=fs.TMPFS))
+        self.expectations = expect.load()
+        self.lab = Lab(tmpfs, self.suite_dir, settings, Runner(settings.runs, log), log)
+
     @perf_test
-    def test_perf_side_by_side(self) -> None:
-        """sluice beside tcpdump, editcap, fio and memcpy.
+    @pytest.mark.parametrize("name", BARS)
+    def test_perf_bars(self, name: str) -> None:
+        """The cases that have bars.
 
         **Steps:**
-            * A capture of 2 GB, the store on tmpfs; nine contenders in turn, a warm-up and five runs each.
+            * Verify what each contender of sluice yields by CRC-32 against tcpdump.
+            * One warm-up and then seven runs of all contenders in turn; runs with too much steal time are repeated.
 
         **Verify:**
-            * Two targets, durable on disk: at least 4 times as fast as two concurrent tcpdumps and sync, and 0.8 of fio
-              for the same bytes.
-            * One unfiltered target on the null sink, first to last dispatch: at least 2 times tcpdump -w /dev/null.
+            * Packets and bytes of each target in every run.
+            * Each figure is at least (or at most) what tests_config.yaml expects, within its delta_tolerance.
         """
-        bench = Bench(int(float(os.environ.get("PERF_BYTES", "2e9"))), self.dir, self.tmpfs_dir())
-        report = bench.measure(5, log)
-        write_performance_json(report, "side_by_side.json")
-        print(table(report))
-        ratios = report["ratios"]
+        try:
+            result = CASES[name].run(self.lab)
+        except Refused as why:
+            verify_else_skip(False, str(why))
+        results = expect.judge(self.expectations, {name: {"ratios": result.ratios}})
+        write_performance_json({"results": results}, f"{name}.json")
         missed = [
-            f"{name}: {ratios[name]:.2f}, wanted {least}"
-            for name, least in (
-                ("disk / 2 x tcpdump", 4),
-                ("disk / fio for the same bytes", 0.8),
-                ("null sink steady state / tcpdump -w /dev/null", 2),
-            )
-            if ratios[name] < least
+            f"{one['title']}: {one['measured']}, expected {one['sense']} {one['expected']} {one.get('reason', '')}"
+            for one in results
+            if not one["pass"]
         ]
-        verify(not missed, "\n".join(missed) + "\n" + table(report))
+        verify(results != [], f"tests_config.yaml expects nothing of {name}")
+        verify(not missed, "\n".join(missed))
 
     @perf_test
     def test_perf_memory(self) -> None:
@@ -116,16 +90,13 @@ class TestPushPerf(TestSuite):
         targets = [lua.target(f"t{i}", f"{out}/t{i}", text) for i, text in enumerate(filters[:32])]
         config = lua.write_config(self.dir + "/c.lua", targets)
         with run.push_start(config, store, "--once", no_huge=False) as push:
-            watch = MemoryWatch(push.pid)
-            watch.start()
-            while push.running():
-                for name in run.list_files(out, ".pcap"):
-                    os.unlink(os.path.join(out, name))
-                watch.done.wait(0.5)
-            watch.done.set()
-            watch.join()
+            with watch.Memory(push.pid, store) as memory:
+                while push.running():
+                    for name in run.list_files(out, ".pcap"):
+                        os.unlink(os.path.join(out, name))
+                    memory.done.wait(0.5)
             result = push.wait(10)
-        write_performance_json({"bytes": size, "targets": 32, "peak_bytes": watch.peak}, "memory.json")
-        print(f"peak {watch.peak / GIB:.3f} GiB for 32 targets over {size / 1e9:.1f} GB\n{result.out}")
-        verify(watch.peak > 0, "nothing was measured")
-        verify(watch.peak <= GIB, f"peak {watch.peak / GIB:.3f} GiB, at most 1 GiB wanted")
+        write_performance_json({"bytes": size, "targets": 32, "peak_bytes": memory.peak}, "memory.json")
+        print(f"peak {memory.peak / GIB:.3f} GiB for 32 targets over {size / 1e9:.1f} GB\n{result.out}")
+        verify(memory.peak > 0, "nothing was measured")
+        verify(memory.peak <= GIB, f"peak {memory.peak / GIB:.3f} GiB, at most 1 GiB wanted")
