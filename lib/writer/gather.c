@@ -23,11 +23,18 @@ gather(const struct sl_chunk *c, const uint16_t *list, uint32_t n, uint8_t **to,
 	for (i = 0; i < n; i++) {
 		uint32_t off = index[list[i]] & OFFSET;
 		uint32_t next = list[i] < last ? index[list[i] + 1] & OFFSET : end;
-		const uint8_t *ahead = base + (index[list[i + AHEAD < n ? i + AHEAD : i]] & OFFSET);
+		uint32_t soon = list[i + AHEAD < n ? i + AHEAD : i];
+		const uint8_t *ahead = base + (index[soon] & OFFSET);
 		size_t len = next - off;
 
 		__builtin_prefetch(ahead);
 		__builtin_prefetch(ahead + 64);
+		if (soon < last) {
+			const uint8_t *behind = base + (index[soon + 1] & OFFSET);
+
+			for (ahead += 128; ahead < behind; ahead += 64)
+				__builtin_prefetch(ahead);
+		}
 		if (len <= SMALL && at + SMALL <= limit && off + SMALL <= SL_CHUNK_SIZE) {
 			memcpy(at, base + off, SMALL);
 		} else {
