@@ -5,9 +5,33 @@
 #include "block.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "sl_ring.h"
+
+#define BLOCK_MIN (64u << 10)
+#define BLOCK_MAX (4u << 20)
+#define COUNT_MIN 6u
+#define COUNT_MAX 1024u
+
+/* SLUICE_WRITE_BLOCKS=<bytes>x<blocks a target>, for those who look for better ones (dts_tests/perf/storage_sweep.py).
+ */
+static void
+take_environment(struct sl_block_plan *p)
+{
+	const char *text = getenv("SLUICE_WRITE_BLOCKS");
+	uint32_t size, count;
+	char end;
+
+	if (!text || sscanf(text, "%" SCNu32 "x%" SCNu32 "%c", &size, &count, &end) != 2)
+		return;
+	if (size < BLOCK_MIN || size > BLOCK_MAX || (size & (size - 1)) != 0 || count < COUNT_MIN || count > COUNT_MAX)
+		return;
+	p->block_size = size;
+	p->per_target = count;
+}
 
 /*
  * Few targets: deep queues of large blocks, to reach the disk's full rate with one file. Many targets: smaller and
@@ -29,6 +53,7 @@ sl_block_plan(unsigned int targets, size_t memory)
 	} else if (targets > 4) {
 		p.per_target = 16;
 	}
+	take_environment(&p);
 	if (memory) {
 		size_t n = memory / p.block_size / (targets ? targets : 1);
 

@@ -41,7 +41,10 @@ struct sl_block_pool {
 	uint32_t reserved; /**< free blocks that are kept for targets below their reserve */
 };
 
-/** How blocks are cut for so many targets. */
+/**
+ * How blocks are cut for so many targets. SLUICE_WRITE_BLOCKS=<bytes>x<blocks a target> in the environment overrides it, for
+ * measuring; what is not a power of two from 64 KiB to 4 MiB, or not 6 to 1024 blocks, is ignored.
+ */
 struct sl_block_plan {
 	uint32_t block_size;
 	uint32_t per_target;
