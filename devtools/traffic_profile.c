@@ -234,7 +234,8 @@ next_multicast(uint8_t *frame)
 	size_t messages = 1 + below(chance(70) ? 6 : 30);
 
 	if (!train) {
-		uint32_t a = below(groups), b = below(groups);
+		/* Some feeds are busier than others, none is silent. */
+		uint32_t a = below(groups), b = chance(50) ? below(groups) : groups;
 
 		group = a < b ? a : b;
 		train = 1 + below(8);

@@ -2,6 +2,7 @@
 """O_DIRECT: what is published does not fill the page cache; where it is refused, push works all the same."""
 
 import os
+import subprocess
 
 from api.test import verify
 from framework import fs, lua, oracle, pcap, run, traffic
@@ -161,3 +162,29 @@ class TestDirectIo(TestSuite):
             refused = True
         said = result.err.count("refuses direct I/O; using buffered I/O")
         verify(said == 1 if refused else said <= 1, f"refused: {refused}, said {said} times\n{result.describe()}")
+
+    @func_test
+    def test_full_tmpfs(self) -> None:
+        """A tmpfs, which the lcore itself writes to and nothing is allocated on, is full and then larger.
+
+        **Steps:**
+            * Push to four targets on a tmpfs of 16 MiB; give it 400 MiB once the fault is reported.
+
+        **Verify:**
+            * Each target names the fault once; the same run completes with exit 0; the packets are tcpdump's.
+        """
+        base = os.path.join(self.dir, "full")
+        os.makedirs(base)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", base], check=True)
+        try:
+            config = self._config(base)
+            with run.push_start(config, self.store, "--once", "--retry-for", "30") as push:
+                push.wait_until(lambda: "No space left on device" in push.err, what="report of the full tmpfs")
+                subprocess.run(["mount", "-o", "remount,size=400m", base], check=True)
+                result = push.wait(60)
+            said = [line for line in result.err.splitlines() if "No space left on device" in line]
+            targets = {line.split('"')[1] for line in said}
+            verify(0 < len(said) == len(targets), f"not reported once a target\n{result.describe()}")
+            self._verify_packets(base)
+        finally:
+            subprocess.run(["umount", "-l", base], check=True)

@@ -14,7 +14,7 @@ import time
 from datetime import datetime, timezone
 from typing import Callable, Iterable
 
-from framework import fs, run
+from framework import fs
 from framework.exception import TestCaseVerifyError
 
 from . import cases_bars, cases_other, cases_scale, compare, expect, machine, model, report, steal  # noqa: F401

@@ -9,6 +9,7 @@ import subprocess
 from typing import Callable, Sequence
 
 SIZE = "760,380"
+_drawn = [0]
 STYLE = """set terminal svg size {size} font "sans-serif,12" background rgb "white" dynamic
 set output
 set title {title}
@@ -40,9 +41,11 @@ def gnuplot(script: str) -> str:
     start = done.stdout.find("<svg")
     if done.returncode or start < 0:
         raise ValueError(f"gnuplot: {done.stderr.strip()[:500]}")
-    svg = done.stdout[start:]
-    # Titles of elements repeat what is drawn; ids would collide in a page of many plots.
-    return re.sub(r"<title>.*?</title>|<desc>.*?</desc>", "", svg, flags=re.S)
+    svg = re.sub(r"<title>.*?</title>|<desc>.*?</desc>", "", done.stdout[start:], flags=re.S)
+    # A page holds many plots, and their ids must not collide.
+    _drawn[0] += 1
+    svg = re.sub(r'id="gnuplot_[^"]*"', "", svg)
+    return re.sub(r"\bgp(Dot|Pt\d+)", rf"plot{_drawn[0]}\1", svg)
 
 
 def _head(title: str, xlabel: str, ylabel: str, more: str = "") -> str:
