@@ -23,6 +23,7 @@
 #include "progress.h"
 #include "push.h"
 #include "push_summary.h"
+#include "push_telemetry.h"
 #include "push_verdicts.h"
 #include "sl_filter.h"
 #include "store_report.h"
@@ -33,14 +34,17 @@
 #define STOP_GRACE_S 0.4 /* for whoever captures to end its capture, if the same signal reached it */
 
 static volatile sig_atomic_t signals;
+static struct push_moment signalled; /* at the first */
 
 static void
 on_signal(int sig)
 {
 	(void)sig;
 	/* A user who asks twice does not want to wait; the journal makes that safe. */
-	if (signals++)
+	if (signals)
 		_exit(SL_EXIT_FAILED);
+	signalled = push_moment_now();
+	signals = 1;
 }
 
 static void
@@ -229,6 +233,7 @@ run(struct push *push)
 		.map = &push->map,
 		.crc = push->options.crc,
 		.journal = push->options.state_dir != NULL,
+		.begun = push->begun,
 	};
 	bool finished = false;
 	int rc = 0;
@@ -236,12 +241,15 @@ run(struct push *push)
 	for (unsigned int i = 0; i < push->map.count && rc == 0; i++)
 		rc = rte_eal_remote_launch(sl_lcore_run, push->lcores[i], i + 1);
 	if (rc == 0) {
+		push_telemetry_start(push);
 		say_following(push);
 		finished = look_after(push);
 	} else {
 		fprintf(stderr, "sluice push: an lcore did not start: %s\n", strerror(-rc));
 	}
 	stop_lcores(push);
+	if (push_stopping())
+		summary.stopping_ns = signalled.ns;
 	if (push->options.once || push->options.sink == SL_SINK_NULL) {
 		push_summary_print(&summary, stdout);
 		push_verdicts_print(push->streams, stdout);
@@ -268,7 +276,7 @@ free_push(struct push *push)
 int
 cmd_push(int argc, char **argv)
 {
-	struct push push = {0};
+	struct push push = {.begun = push_moment_now()};
 	int status = push_options_parse(argc, argv, &push.options);
 
 	if (status >= 0)
@@ -303,6 +311,7 @@ cmd_push(int argc, char **argv)
 	if (rc == 0) {
 		if (push_wire(&push) == 0)
 			status = run(&push);
+		push_telemetry_stop();
 		sl_writers_destroy(push.writers);
 		push.writers = NULL;
 		sl_pipeline_destroy(push.pipeline);

@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <stdbool.h>
 
+#include "push_account.h"
 #include "push_map.h"
 #include "push_options.h"
 #include "push_streams.h"
@@ -39,6 +40,7 @@ struct push {
 	struct sl_writers *writers;
 	bool *hinted; /**< one a target: it was told why its filter may match nothing */
 	bool hugepages;
+	struct push_moment begun;
 };
 
 /* ---------------------------------------------------------------- cmd_push.c */

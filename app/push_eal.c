@@ -16,6 +16,7 @@
 #include <rte_errno.h>
 
 #include "push_eal.h"
+#include "push_telemetry.h"
 
 #define MAX_WORDS 64
 #define MIB (1ul << 20)
@@ -163,9 +164,13 @@ push_eal_init(struct push_eal *eal, char **argv)
 	words[n++] = (char *)"--file-prefix";
 	words[n++] = (char *)"sluice";
 	words[n++] = (char *)"--no-pci";
-	words[n++] = (char *)"--no-telemetry";
+	/* dpdk-telemetry.py -f sluice; a second push has the socket dpdk_telemetry.v2:1, and so on */
+	if (!push_telemetry_possible())
+		words[n++] = (char *)"--no-telemetry";
 	words[n++] = (char *)"--log-level";
 	words[n++] = (char *)"lib.eal:error";
+	words[n++] = (char *)"--log-level";
+	words[n++] = (char *)"lib.telemetry:error";
 	/*
 	 * Nothing is shared through files, so several pushes and other DPDK programs run side by side, and none is left
 	 * behind, however the process ends. --in-memory implies it, but EAL refuses that together with --no-huge.

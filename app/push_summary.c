@@ -27,6 +27,37 @@ print_lcores(const struct push_summary *s, FILE *out)
 }
 
 static void
+print_stages(const struct push_summary *s, FILE *out)
+{
+	struct push_stage_account accounts[PUSH_STAGES];
+
+	push_account(s->map, s->lcores, s->pipeline, &s->begun, accounts);
+	fprintf(out, "stages:");
+	for (unsigned int i = 0; i < PUSH_STAGES; i++)
+		fprintf(out, "%s %s %.1f ns/packet, %.1f us/chunk, busy %.3f s, idle polls %.3f s", i ? ";" : "",
+			accounts[i].name, accounts[i].ns_per_packet, accounts[i].ns_per_chunk / 1e3,
+			(double)accounts[i].busy_ns / 1e9, (double)accounts[i].idle_ns / 1e9);
+	fprintf(out, "\n");
+}
+
+/* The ends of a run, apart from its steady state. */
+static void
+print_ends(const struct push_summary *s, FILE *out)
+{
+	uint64_t now = push_moment_now().ns, from = s->stopping_ns;
+	struct sl_pipeline_stats stats;
+
+	sl_pipeline_get_stats(s->pipeline, &stats);
+	if (!stats.first_dispatch_ns)
+		return;
+	if (!from)
+		from = stats.last_dispatch_ns;
+	fprintf(out, "start to first dispatch %.3f s, %s to end %.3f s\n",
+		(double)(stats.first_dispatch_ns - s->begun.ns) / 1e9, s->stopping_ns ? "signal" : "last dispatch",
+		(double)(now - from) / 1e9);
+}
+
+static void
 print_read(const struct push_summary *s, FILE *out)
 {
 	struct sl_pipeline_stats stats;
@@ -79,7 +110,9 @@ push_summary_print(const struct push_summary *s, FILE *out)
 		fprintf(out, "%" PRIu64 " files already existed; written as _1 (such as %s)\n", renamed,
 			example ? example : "");
 	print_read(s, out);
+	print_ends(s, out);
 	print_lcores(s, out);
+	print_stages(s, out);
 	free(example);
 	free(stats);
 }

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "push_account.h"
 #include "push_map.h"
 #include "sl_config.h"
 #include "sl_ring.h"
@@ -25,6 +26,8 @@ struct push_summary {
 	const struct push_map *map;
 	bool crc;
 	bool journal; /**< there is a state directory */
+	struct push_moment begun;
+	uint64_t stopping_ns; /**< CLOCK_MONOTONIC of the signal, 0: it ended by itself */
 };
 
 /** Print the table of targets, what was read and how busy the lcores were. Main thread, after the lcores have stopped. */

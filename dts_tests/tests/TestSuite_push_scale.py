@@ -4,15 +4,18 @@
 The oracle for packets is tcpdump; the oracle for reads is the block device's own counter.
 """
 
+import json
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 import zlib
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 from api.test import verify
@@ -376,10 +379,14 @@ class TestPushScale(TestSuite):
             self.dir + "/c.lua", [lua.target("all", self.dir + "/out/all")], {"FollowStart": True}
         )
         before, runtime = free(), run.list_files(RUNTIME_DIR)
+
+        def left() -> list[str]:
+            names = sorted(set(run.list_files(RUNTIME_DIR)) - set(runtime))
+            return [name for name in names if not telemetry(f"{RUNTIME_DIR}/{name}", "/")]
+
         for no_huge in (False, True):
             run.push_once(config, self.store, no_huge=no_huge)
-            left = sorted(set(run.list_files(RUNTIME_DIR)) - set(runtime))
-            verify(not left, f"left in {RUNTIME_DIR}: {left}")
+            verify(not left(), f"left in {RUNTIME_DIR}: {left()}")
             out = f"{self.dir}/out"
             shutil.rmtree(out)
             os.makedirs(out)
@@ -388,15 +395,60 @@ class TestPushScale(TestSuite):
                 push.wait_until(lambda: len(published(self.dir + "/out")) > 3, 30, "published files")
                 push.signal(signal.SIGKILL)
                 push.wait(10, rc=None)
-            left = sorted(set(run.list_files(RUNTIME_DIR)) - set(runtime))
-            verify(all("dpdk_telemetry" in name for name in left), f"left in {RUNTIME_DIR}: {left}")
+            verify(all("dpdk_telemetry" in name for name in left()), f"left in {RUNTIME_DIR}: {left()}")
         run.push_once(config, self.store)
         time.sleep(0.2)
         verify(free() == before, f"{before} hugepages were free before, {free()} are now")
-        left = [n for n in (os.listdir("/dev/hugepages") if os.path.isdir("/dev/hugepages") else []) if "sl" in n]
-        verify(not left, f"left in /dev/hugepages: {left}")
-        left = sorted(set(run.list_files(RUNTIME_DIR)) - set(runtime))
-        verify(not left, f"left in {RUNTIME_DIR}: {left}")
+        stray = [n for n in (os.listdir("/dev/hugepages") if os.path.isdir("/dev/hugepages") else []) if "sl" in n]
+        verify(not stray, f"left in /dev/hugepages: {stray}")
+        verify(not left(), f"left in {RUNTIME_DIR}: {left()}")
+
+    @func_test
+    def test_telemetry(self) -> None:
+        """DPDK's telemetry socket tells what each stage has cost, while the push runs.
+
+        **Steps:**
+            * Let a push follow a capture; ask it for /sluice/stages, /sluice/lcores, /sluice/targets and /sluice/target,N as
+              dpdk-telemetry.py does.
+
+        **Verify:**
+            * Packets are those that tcpdump counts; of reader, filter and writer each was busy for some time, which is no more
+              than has passed; targets have their names and packets; one that is not there has no answer.
+        """
+        os.makedirs(self.dir + "/out")
+        targets = [lua.target("a", self.dir + "/out/a"), lua.target("b", self.dir + "/out/b", "tcp")]
+        config = lua.write_config(self.dir + "/c.lua", targets, {"FollowStart": True})
+        packets = [len(self.packets_of("")), len(self.packets_of("tcp"))]
+        start = time.monotonic_ns()
+        state = ["--state-dir", self.dir + "/state", "--log-dir", self.dir + "/log"]
+        with run.push_start(config, self.store, *state, no_huge=True) as push:
+
+            def ask(command: str) -> Any:
+                for name in run.list_files(RUNTIME_DIR):
+                    answer = telemetry(f"{RUNTIME_DIR}/{name}", command, push.pid)
+                    if answer:
+                        return answer[command.split(",")[0]]
+                return None
+
+            push.wait_until(
+                lambda: (ask("/sluice/target,1") or {}).get("packets") == packets[1], 30, "all packets in telemetry"
+            )
+            stages, lcores = ask("/sluice/stages"), ask("/sluice/lcores")
+            passed = time.monotonic_ns() - start
+            verify(ask("/sluice/targets") == ["a", "b"], f"targets: {ask('/sluice/targets')}")
+            for i, target in enumerate(targets):
+                told = ask(f"/sluice/target,{i}")
+                want = (target["Desc"], packets[i])
+                verify((told["desc"], told["packets"]) == want, f"target {i}: {told}, expected {want}")
+            verify(ask("/sluice/target,2") is None, "there is no target 2")
+            push.stop(30)
+        verify(stages["packets"] == packets[0], f"{stages}, expected {packets[0]} packets")
+        for stage in ("reader", "filter", "writer"):
+            busy, most = stages[stage + "/busy_ns"], passed * stages[stage + "/lcores"]
+            verify(0 < busy <= most, f"{stage} was busy for {busy} of {most} ns: {stages}")
+            mean = busy / packets[0] * 1000
+            verify(abs(stages[stage + "/ps_per_packet"] - mean) <= 1 + mean / 100, f"{stage}: {stages}")
+        verify(sum(1 for key in lcores if key.endswith("/busy_cycles")) >= 1, f"lcores: {lcores}")
 
 
 SENDER = """
@@ -411,6 +463,21 @@ while time.time() - start < 5:
         s.sendto(b"quiet", ("127.0.0.1", 7002))
     time.sleep(0.002)
 """
+
+
+def telemetry(path: str, command: str, pid: int = 0) -> Any:
+    """Ask a DPDK program; None if nobody listens at that socket, or not the one with this process number."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
+        sock.settimeout(5)
+        try:
+            sock.connect(path)
+            greeting = json.loads(sock.recv(1024))
+            if pid not in (0, greeting["pid"]):
+                return None
+            sock.send(command.encode())
+            return json.loads(sock.recv(greeting["max_output_len"]))
+        except OSError:
+            return None
 
 
 def published(directory: str) -> list[str]:

@@ -14,14 +14,29 @@
 #define RAMP_MAX_US 50 /* the longest micro-sleep before the lcore waits for its bell */
 #define WAITING_SLEEP_US 50 /* a disk takes about this long to answer */
 
+static void
+add_cycles(_Atomic uint64_t *counter, uint64_t cycles)
+{
+	/* One lcore writes it, others only read: no locked instruction needed. */
+	atomic_store_explicit(
+		counter, atomic_load_explicit(counter, memory_order_relaxed) + cycles, memory_order_relaxed);
+}
+
+/* since: when the account was last brought up to date, and is now. The end of one stage's poll is the next one's begin.
+ */
 static enum sl_poll_result
-poll_stages(struct sl_lcore *lcore)
+poll_stages(struct sl_lcore *lcore, uint64_t *since)
 {
 	enum sl_poll_result all = SL_POLL_IDLE;
 
 	for (unsigned int i = 0; i < lcore->stage_count; i++) {
-		enum sl_poll_result one = lcore->stages[i].poll(lcore->stages[i].ctx);
+		struct sl_stage *stage = &lcore->stages[i];
+		enum sl_poll_result one = stage->poll(stage->ctx);
+		uint64_t now = rte_rdtsc();
 
+		add_cycles(one == SL_POLL_BUSY ? &stage->busy_cycles : &stage->idle_cycles, now - *since);
+		add_cycles(one == SL_POLL_BUSY ? &lcore->busy_cycles : &lcore->idle_cycles, now - *since);
+		*since = now;
 		if (one == SL_POLL_BUSY || all == SL_POLL_IDLE)
 			all = one;
 	}
@@ -36,24 +51,16 @@ sleep_us(unsigned int us)
 	clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
 }
 
-static void
-add_cycles(_Atomic uint64_t *counter, uint64_t cycles)
-{
-	/* One lcore writes it, others only read: no locked instruction needed. */
-	atomic_store_explicit(
-		counter, atomic_load_explicit(counter, memory_order_relaxed) + cycles, memory_order_relaxed);
-}
-
 /* Sleep until the bell rings. @return what a last look at the stages found */
 static enum sl_poll_result
-wait_for_bell(struct sl_lcore *lcore)
+wait_for_bell(struct sl_lcore *lcore, uint64_t *since)
 {
 	const struct timespec timer = {
 		.tv_sec = lcore->timer_ms / 1000,
 		.tv_nsec = lcore->timer_ms % 1000 * 1000000l,
 	};
 	uint32_t rings = sl_bell_prepare(&lcore->bell);
-	enum sl_poll_result result = poll_stages(lcore);
+	enum sl_poll_result result = poll_stages(lcore, since);
 
 	if (result != SL_POLL_IDLE || atomic_load_explicit(&lcore->quit, memory_order_acquire))
 		sl_bell_cancel(&lcore->bell);
@@ -67,14 +74,14 @@ sl_lcore_run(void *arg)
 {
 	struct sl_lcore *lcore = arg;
 	unsigned int idle = 0;
-	uint64_t before = rte_rdtsc();
+	uint64_t since = rte_rdtsc();
 
 	pthread_setname_np(pthread_self(), lcore->name);
 	/* The default slack of 50 us would turn every micro-sleep into a long one. */
 	prctl(PR_SET_TIMERSLACK, 1000);
 
 	while (!atomic_load_explicit(&lcore->quit, memory_order_acquire)) {
-		enum sl_poll_result result = poll_stages(lcore);
+		enum sl_poll_result result = poll_stages(lcore, &since);
 
 		if (result != SL_POLL_BUSY && !lcore->poll_mode && ++idle > SPIN_POLLS) {
 			unsigned int us = idle - SPIN_POLLS;
@@ -84,17 +91,18 @@ sl_lcore_run(void *arg)
 			else if (result == SL_POLL_WAITING)
 				sleep_us(WAITING_SLEEP_US);
 			else
-				result = wait_for_bell(lcore);
+				result = wait_for_bell(lcore, &since);
 		} else if (result != SL_POLL_BUSY) {
 			rte_pause();
 		}
-		if (result == SL_POLL_BUSY)
+		if (result == SL_POLL_BUSY) {
 			idle = 0;
+		} else {
+			uint64_t now = rte_rdtsc();
 
-		uint64_t now = rte_rdtsc();
-
-		add_cycles(result == SL_POLL_BUSY ? &lcore->busy_cycles : &lcore->idle_cycles, now - before);
-		before = now;
+			add_cycles(&lcore->idle_cycles, now - since);
+			since = now;
+		}
 	}
 	return 0;
 }

@@ -178,6 +178,8 @@ struct sl_stage {
 	const char *name;
 	enum sl_poll_result (*poll)(void *ctx);
 	void *ctx;
+	_Atomic uint64_t busy_cycles; /**< TSC cycles in polls that did work; its lcore writes it, any thread may read it */
+	_Atomic uint64_t idle_cycles; /**< in other polls; not what the lcore slept */
 };
 
 #define SL_LCORE_MAX_STAGES 16

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+#ifndef SL_APP_PUSH_TELEMETRY_H
+#define SL_APP_PUSH_TELEMETRY_H
+
+/**
+ * @file
+ * Commands for dpdk-telemetry.py: /sluice/lcores, /sluice/stages, /sluice/targets and /sluice/target,N.
+ */
+
+#include <stdbool.h>
+
+#include "push.h"
+
+/** Can EAL have its socket here? Else it would refuse to start. Main thread, before rte_eal_init(). */
+bool push_telemetry_possible(void);
+
+/** Answer commands from here on. Main thread, after rte_eal_init(), once all of push is wired. */
+void push_telemetry_start(const struct push *push);
+
+/** Answer no more: push may go. Main thread; waits for an answer under way. */
+void push_telemetry_stop(void);
+
+#endif
