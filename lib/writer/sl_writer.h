@@ -9,8 +9,8 @@
  * Targets: split, name, aligned buffers, sink, journal, log.
  *
  * A writer owns whole targets (target t belongs to writer t mod W) and runs as a stage on one lcore. It copies matched
- * records into aligned blocks and writes them with io_uring; everything that touches a file system's metadata runs in a
- * helper thread for each mounted file system.
+ * records into aligned blocks and writes them with io_uring, or on tmpfs by itself; everything that touches a file system's
+ * metadata runs in helper threads, which each mounted file system has of its own.
  */
 
 #include <stdbool.h>
