@@ -46,7 +46,7 @@ class Stolen:
 
 def bench(*words: str, sluice: str | None = None, rc: int = 0) -> run.Result:
     """devtools/bench with a binary."""
-    environment = {"SLUICE": sluice or run.SLUICE, "SLUICE_BENCH_PAUSE": "0"}
+    environment = {"SLUICE": sluice or run.SLUICE}
     return run.run([run.REPO + "/devtools/bench", *words], rc=rc, timeout=120, env=environment)
 
 

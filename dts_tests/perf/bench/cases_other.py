@@ -81,7 +81,7 @@ def all_peers(lab: Lab) -> Result:
 
     others = lab.peer("tcpdump -w /dev/null, all", lambda: peers.tcpdump_null(item, name="tcpdump -w /dev/null, all"), "tcpdump")
     for kind, program in ((peers.editcap, "editcap"), (peers.netsniff, "netsniff-ng")):
-        for where, out, durable in (("tmpfs", tmpfs, False), ("disk", disk, True)):
+        for where, out, durable in (("tmpfs", tmpfs, False), ("disk", disk, True))[: 1 if lab.settings.quick else 2]:
             name = f"{program}, {where}, all"
             others += lab.peer(name, files(kind, name, out, durable), program)
     name = "two tcpdumps, disk, all + tcp"

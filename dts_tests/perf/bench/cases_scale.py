@@ -158,6 +158,7 @@ def _observe(lab: Lab, item: Input) -> dict[str, Push]:
     return {
         f"{item.key}, matches: {kind}": lab.push(item, texts, lab.inputs.sums(item, texts), map=one)
         for kind, texts in MATCHES.items()
+        if not lab.settings.quick or kind in ("none", "three")
     }
 
 

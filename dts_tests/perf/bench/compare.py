@@ -8,7 +8,7 @@ import json
 from . import machine
 
 TOLERANCE = 0.05
-SETTINGS = ("quick", "bytes", "scale_bytes", "seed")
+SETTINGS = ("quick", "bytes", "scale_bytes", "seed", "pause")
 INPUT = ("profile", "seed", "bytes_of_records", "packets", "sha256")
 
 

@@ -22,6 +22,9 @@ STEADY = "first to last dispatch"
 DURABLE = "first working file to exit and sync -f"
 TO_EXIT = "first working file to exit"
 
+pause = [4.0]
+"""Seconds of rest before a run that writes to a disk; Lab sets it."""
+
 _number = [0]
 
 
@@ -42,7 +45,7 @@ def prepare(out: str, size: int) -> str:
     """An empty directory to write so many bytes to, in the same state for everybody.
 
     On tmpfs, memory that a virtual machine has given back to its host is dear to touch again: as many bytes are written
-    and deleted just before. A disk gets a pause, as many have a token bucket: $SLUICE_BENCH_PAUSE seconds.
+    and deleted just before. A disk gets a pause, as many have a token bucket.
     """
     empty(out)
     if fs.fs_type(out) == "tmpfs":
@@ -52,13 +55,8 @@ def prepare(out: str, size: int) -> str:
                 file.write(block)
         os.unlink(out + "/warm")
     else:
-        time.sleep(pause())
+        time.sleep(pause[0])
     return out
-
-
-def pause() -> float:
-    """Seconds of rest before a run that writes to a disk."""
-    return float(os.environ.get("SLUICE_BENCH_PAUSE", "4"))
 
 
 def verdict_cache(text: str) -> str | None:

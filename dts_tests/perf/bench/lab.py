@@ -9,7 +9,7 @@ from typing import Any, Callable
 
 from framework import run
 
-from . import peers, stats
+from . import contenders, peers, stats
 from .contenders import Push
 from .inputs import Input, Inputs, Sum
 from .runner import Contender, Runner, samples
@@ -25,6 +25,7 @@ class Settings:
         bytes: Size of the inputs of the bars.
         scale_bytes: Size of the inputs of the series and the peers.
         seed: Of the traffic.
+        pause: Seconds of rest before a run that writes to a disk.
         live_seconds: How long the live capture of the publish latency takes.
     """
 
@@ -34,11 +35,12 @@ class Settings:
     scale_bytes: int = 2_000_000_000
     seed: int = 1
     live_seconds: int = 30
+    pause: float = 4.0
 
     @classmethod
     def quickly(cls) -> Settings:
         """For --quick."""
-        return cls(True, 2, 200_000_000, 100_000_000, 1, 4)
+        return cls(True, 2, 200_000_000, 100_000_000, 1, 4, 0.0)
 
 
 @dataclass
@@ -95,6 +97,7 @@ class Lab:
 
     def __init__(self, tmpfs: str, disk: str, settings: Settings, runner: Runner, say: Callable[[str], None]):
         self.tmpfs, self.disk, self.settings, self.runner, self.say = tmpfs, disk, settings, runner, say
+        contenders.pause[0] = settings.pause
         self.inputs = Inputs(tmpfs, disk, say, keep=1_000_000_000)
         self.fio = peers.Fio(disk, min(settings.bytes, 1 << 30), settings.quick)
         self.absent: dict[str, str] = dict(peers.LEFT_OUT)
