@@ -9,6 +9,8 @@
 #define OFFSET 0xfffffu
 /* The records lie in another core's cache or beyond: asked for so many records ahead. */
 #define AHEAD 12u
+/* Blocks of many targets do not fit the caches either. */
+#define WRITE_AHEAD 4096u
 /* Records up to this size are copied as if they had it: no branch, no call. */
 #define SMALL 128u
 
@@ -40,6 +42,8 @@ gather(const struct sl_chunk *c, const uint16_t *list, uint32_t n, uint8_t **to,
 		} else {
 			if (at + len > limit)
 				break;
+			for (uint32_t o = 0; o < len; o += 64)
+				__builtin_prefetch(at + WRITE_AHEAD + o, 1);
 			memcpy(at, base + off, len);
 		}
 		at += len;
