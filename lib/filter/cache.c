@@ -177,10 +177,11 @@ run_noted(const struct sl_cache *c, const uint8_t *data, uint32_t caplen, struct
 uint16_t
 cache_resolve(struct sl_cache *c, struct cache_class *cls, const uint8_t *data, uint32_t caplen)
 {
-	struct sl_track track = {0};
+	struct sl_track track;
 	int set;
 
 	cls->missed++;
+	sl_track_begin(&track);
 	cache_suspect_sample(c, data, caplen, cls);
 	if (cls->fixed)
 		cache_fixed_run(c, cls->fixed, data, caplen, &track);

@@ -168,12 +168,14 @@ run_path(const struct sl_cache *c, const struct sl_unit *u, const struct sl_path
 void
 cache_fixed_run_group(const struct sl_cache *c, const struct cache_open *open, const uint8_t *data, uint32_t caplen)
 {
-	struct sl_track known_already = {0};
+	struct sl_track known_already;
 
-	if (open->path)
+	if (open->path) {
 		run_path(c, &c->params.units[open->unit], open->path, data);
-	else
-		sl_unit_run(&c->params.units[open->unit], data, caplen, &known_already, c->accepted);
+		return;
+	}
+	sl_track_begin(&known_already);
+	sl_unit_run(&c->params.units[open->unit], data, caplen, &known_already, c->accepted);
 }
 
 void

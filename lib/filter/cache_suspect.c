@@ -122,23 +122,24 @@ void
 cache_suspect_sample(struct sl_cache *c, const uint8_t *data, uint32_t caplen, const struct cache_class *cls)
 {
 	struct cache_suspect *s = c->suspect;
-	struct sl_track all = {0};
+	uint64_t all[2] = {0};
 
 	if (s->cls != cls)
 		return;
 	for (unsigned int u = 0; u < c->params.unit_count; u++) {
-		struct sl_track track = {0};
+		struct sl_track track;
 
 		if (c->left_out[u])
 			continue;
+		sl_track_begin(&track);
 		sl_unit_run(&c->params.units[u], data, caplen, &track, c->accepted);
 		for (unsigned int half = 0; half < 2; half++) {
 			s->reads[u][half] |= track.reads[half];
-			all.reads[half] |= track.reads[half];
+			all[half] |= track.reads[half];
 		}
 	}
 	for (uint32_t byte = 0; byte < SL_TRACK_WINDOW; byte++)
-		if (all.reads[byte / 64] >> (byte % 64) & 1)
+		if (all[byte / 64] >> (byte % 64) & 1)
 			s->values[byte][data[byte] / 64] |= UINT64_C(1) << data[byte] % 64;
 	if (++s->samples == SAMPLES) {
 		s->cls = NULL;

@@ -31,7 +31,7 @@
  */
 #define SL_BPF_JEQ_SLOT (BPF_JMP | BPF_JEQ | BPF_K | 0x100u)
 
-/** What one or several runs on one packet depended on. To be zeroed before the first. */
+/** What one or several runs on one packet depended on. Begins as sl_track_begin() leaves it. */
 struct sl_track {
 	uint64_t reads[SL_TRACK_WINDOW / 64]; /**< bit per byte of the window that was read */
 	uint32_t need;  /**< whether caplen is below this was looked at; at most SL_TRACK_WINDOW */
@@ -41,6 +41,16 @@ struct sl_track {
 		uint32_t slot, value;
 	} compare[SL_TRACK_COMPARES];
 };
+
+/** Nothing has been looked at yet. The compares are left as they are: to zero them for each packet would cost more than a run. */
+static inline void
+sl_track_begin(struct sl_track *track)
+{
+	track->reads[0] = track->reads[1] = 0;
+	track->need = 0;
+	track->beyond = false;
+	track->compare_count = 0;
+}
 
 /** Can runs of the program be tracked: no LEN, no loop, no fixed load beyond the window? Any thread. */
 bool sl_track_possible(const struct bpf_program *program);
