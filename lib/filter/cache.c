@@ -175,7 +175,8 @@ run_noted(const struct sl_cache *c, const uint8_t *data, uint32_t caplen, struct
 }
 
 uint16_t
-cache_resolve(struct sl_cache *c, struct cache_class *cls, const uint8_t *data, uint32_t caplen)
+cache_resolve(struct sl_cache *c, struct cache_class *cls, const uint8_t *data, uint32_t caplen,
+	const struct cache_lookup *lookup)
 {
 	struct sl_track track;
 	int set;
@@ -196,7 +197,7 @@ cache_resolve(struct sl_cache *c, struct cache_class *cls, const uint8_t *data, 
 	if (track.beyond)
 		add_to(&c->beyond, 1);
 	else if (cache_class_widen(c, cls, &track))
-		cache_insert(c, cls, data, caplen, (uint16_t)set);
+		cache_insert(c, cls, data, caplen, lookup, (uint16_t)set);
 	else
 		c->forget = true;
 	return (uint16_t)set;

@@ -12,15 +12,16 @@
  */
 
 static inline TARGET uint16_t
-NAME(lookup)(const struct sl_cache *c, bool wide, const struct cache_key *key, uint32_t tag, uint32_t at)
+NAME(find)(const struct sl_cache *c, const struct cache_lookup *l)
 {
-	const struct cache_bucket *b = &c->buckets[at];
+	const struct cache_bucket *b = &c->buckets[l->bucket];
 
-	for (uint32_t ways = FIND_TAG(b, tag); ways != 0; ways &= ways - 1) {
+	for (uint32_t ways = FIND_TAG(b, l->tag); ways != 0; ways &= ways - 1) {
 		uint32_t way = (uint32_t)__builtin_ctz(ways);
-		size_t entry = ((size_t)at * CACHE_WAYS + way) * CACHE_KEY;
+		size_t entry = ((size_t)l->bucket * CACHE_WAYS + way) * CACHE_KEY;
 
-		if (likely(SAME(key->low, c->keys + entry)) && (!wide || SAME(key->high, c->high_keys + entry)))
+		if (likely(SAME(l->key.low, c->keys + entry)) &&
+			(!l->wide || SAME(l->key.high, c->high_keys + entry)))
 			return b->set[way];
 	}
 	return CACHE_DIRECT;
@@ -31,11 +32,10 @@ NAME(scan)(struct sl_cache *c, const struct sl_chunk *chunk, uint32_t from, uint
 {
 	const struct sl_link_layout layout = c->layout;
 	const struct sl_chunk view = *chunk;
-	struct cache_key key[CACHE_BATCH];
+	struct cache_lookup lookup[CACHE_BATCH];
 	struct cache_class *cls[CACHE_BATCH];
 	const uint8_t *data[CACHE_BATCH];
-	uint32_t tag[CACHE_BATCH], caplen[CACHE_BATCH], at[CACHE_BATCH];
-	bool wide[CACHE_BATCH];
+	uint32_t caplen[CACHE_BATCH];
 
 	for (uint32_t base = from; base < to; base += CACHE_BATCH) {
 		uint32_t n = to - base < CACHE_BATCH ? to - base : CACHE_BATCH, judged = c->judged++ % n;
@@ -45,6 +45,7 @@ NAME(scan)(struct sl_cache *c, const struct sl_chunk *chunk, uint32_t from, uint
 		for (uint32_t j = 0; j < n; j++) {
 			const struct sl_record *r = sl_chunk_record(&view, base + j);
 			uint32_t ahead = base + j + SL_PREFETCH_AHEAD;
+			struct cache_lookup *l = &lookup[j];
 			uint32_t class_key;
 			uint64_t hash;
 
@@ -58,32 +59,32 @@ NAME(scan)(struct sl_cache *c, const struct sl_chunk *chunk, uint32_t from, uint
 			cls[j] = cache_class_of(c, class_key, data[j]);
 			if (unlikely(caplen[j] < cls[j]->least))
 				cls[j] = cache_class_of(c, class_key | SL_CLASS_SHORT, data[j]);
-			tag[j] = 0;
+			l->tag = 0;
 			if (unlikely(cls[j]->bypass > 0))
 				continue;
-			wide[j] = cls[j]->wide;
-			tag[j] = cache_tag(cls[j], caplen[j]);
-			hash = cache_hash_end(MAKE_KEY(c, cls[j], data[j], caplen[j], &key[j]), tag[j]);
-			tag[j] |= cache_tag_hash(hash);
-			at[j] = cache_bucket_of(c, hash);
-			rte_prefetch0(&c->buckets[at[j]]);
+			l->wide = cls[j]->wide;
+			l->tag = cache_tag(cls[j], caplen[j]);
+			hash = cache_hash_end(MAKE_KEY(c, cls[j], data[j], caplen[j], &l->key), l->tag);
+			l->tag |= cache_tag_hash(hash);
+			l->bucket = cache_bucket_of(c, hash);
+			rte_prefetch0(&c->buckets[l->bucket]);
 		}
 		for (uint32_t j = 0; j < n; j++) {
-			if (unlikely(tag[j] == 0)) {
+			if (unlikely(lookup[j].tag == 0)) {
 				cls[j]->bypass -= cls[j]->bypass > 0;
 				set[j] = CACHE_DIRECT;
 				direct_class[j] = (uint8_t)(cls[j] - c->classes);
 				continue;
 			}
 			/* If a packet of this batch has widened the mask, entries of the old one are still true. */
-			set[j] = NAME(lookup)(c, wide[j], &key[j], tag[j], at[j]);
+			set[j] = NAME(find)(c, &lookup[j]);
 			if (unlikely(set[j] == CACHE_DIRECT)) {
-				set[j] = cache_resolve(c, cls[j], data[j], caplen[j]);
+				set[j] = cache_resolve(c, cls[j], data[j], caplen[j], &lookup[j]);
 				direct_class[j] = (uint8_t)(cls[j] - c->classes);
 			}
 		}
 		/* One packet of each batch stands for all of it. */
-		if (tag[judged] != 0)
+		if (lookup[judged].tag != 0)
 			cls[judged]->seen += n;
 		if (cls[judged]->seen >= CACHE_JUDGE_EVERY)
 			cache_judge(c, cls[judged]);

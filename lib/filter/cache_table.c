@@ -143,25 +143,42 @@ cache_key_make(const struct cache_class *cls, const uint8_t *data, uint32_t capl
 			key->high);
 }
 
-void
-cache_insert(struct sl_cache *c, const struct cache_class *cls, const uint8_t *data, uint32_t caplen, uint16_t set)
+static void
+look_up(const struct sl_cache *c, const struct cache_class *cls, const uint8_t *data, uint32_t caplen,
+	struct cache_lookup *l)
 {
-	uint32_t tag = cache_tag(cls, caplen), way, at;
-	struct cache_bucket *b;
-	struct cache_key key;
+	uint32_t tag = cache_tag(cls, caplen);
 	uint64_t hash;
 
-	cache_key_make(cls, data, caplen, &key);
-	hash = cache_hash(c, &key, cls->wide, tag);
-	at = cache_bucket_of(c, hash);
-	b = &c->buckets[at];
+	cache_key_make(cls, data, caplen, &l->key);
+	hash = cache_hash(c, &l->key, cls->wide, tag);
+	l->tag = tag | cache_tag_hash(hash);
+	l->bucket = cache_bucket_of(c, hash);
+	l->wide = cls->wide;
+}
+
+void
+cache_insert(struct sl_cache *c, const struct cache_class *cls, const uint8_t *data, uint32_t caplen,
+	const struct cache_lookup *found, uint16_t set)
+{
+	struct cache_lookup anew;
+	struct cache_bucket *b;
+	size_t entry;
+	uint32_t way;
+
+	if (found->tag >> 16 != cls->mask_id) {
+		look_up(c, cls, data, caplen, &anew);
+		found = &anew;
+	}
+	b = &c->buckets[found->bucket];
 	for (way = 0; way < CACHE_WAYS && b->tag[way] != 0; way++)
 		;
 	if (way == CACHE_WAYS)
 		way = b->victim++ % CACHE_WAYS;
-	b->tag[way] = tag | cache_tag_hash(hash);
+	b->tag[way] = found->tag;
 	b->set[way] = set;
-	memcpy(c->keys + ((size_t)at * CACHE_WAYS + way) * CACHE_KEY, key.low, CACHE_KEY);
-	if (cls->wide)
-		memcpy(c->high_keys + ((size_t)at * CACHE_WAYS + way) * CACHE_KEY, key.high, CACHE_KEY);
+	entry = ((size_t)found->bucket * CACHE_WAYS + way) * CACHE_KEY;
+	memcpy(c->keys + entry, found->key.low, CACHE_KEY);
+	if (found->wide)
+		memcpy(c->high_keys + entry, found->key.high, CACHE_KEY);
 }

@@ -77,6 +77,14 @@ struct cache_key {
 	uint8_t high[CACHE_KEY]; /**< of a wide class only */
 };
 
+/** A packet's key and where it belongs. */
+struct cache_lookup {
+	struct cache_key key;
+	uint32_t tag; /**< 0: not looked up */
+	uint32_t bucket;
+	bool wide;
+};
+
 struct sl_cache {
 	struct sl_cache_params params;
 	struct sl_link_layout layout;
@@ -132,7 +140,9 @@ struct cache_class *cache_class_new(struct sl_cache *c, uint32_t key, const uint
 bool cache_class_widen(struct sl_cache *c, struct cache_class *cls, const struct sl_track *track);
 /** The key of a packet, in portable code. */
 void cache_key_make(const struct cache_class *cls, const uint8_t *data, uint32_t caplen, struct cache_key *key);
-void cache_insert(struct sl_cache *c, const struct cache_class *cls, const uint8_t *data, uint32_t caplen, uint16_t set);
+/** Keep a packet's verdicts. @param found  what the lookup came to, if the class still has the same mask */
+void cache_insert(struct sl_cache *c, const struct cache_class *cls, const uint8_t *data, uint32_t caplen,
+	const struct cache_lookup *found, uint16_t set);
 
 static inline uint32_t
 cache_class_slot(uint32_t key)
@@ -209,7 +219,8 @@ cache_tag_hash(uint64_t hash)
 /* ---- cache.c */
 
 /** Run all programs on a packet that is not in the table, and keep the outcome. @return verdict set or CACHE_DIRECT */
-uint16_t cache_resolve(struct sl_cache *c, struct cache_class *cls, const uint8_t *data, uint32_t caplen);
+uint16_t cache_resolve(struct sl_cache *c, struct cache_class *cls, const uint8_t *data, uint32_t caplen,
+	const struct cache_lookup *lookup);
 /** Enough packets of a class have been seen: go on looking them up? */
 void cache_judge(struct sl_cache *c, struct cache_class *cls);
 
