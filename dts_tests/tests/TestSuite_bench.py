@@ -121,9 +121,14 @@ class TestBench(TestSuite):
                     o = {"bytes": packets * (size + 16), "packets": packets, "matches": share * packets}
                     o["matched_bytes"] = o["matches"] * (size + 16)
                     exact = truth["a"] + sum(truth[t] * o[k] for t, k in model.MORE_TERMS.items() if k)
+                    o["filter_seconds"] = truth["b"] * o["bytes"] + truth["c"] * packets
                     o["seconds"] = exact * (1 + noise * (-1) ** (i + j + i * j // 2))
                     observations.append(o)
-            found = model.fit(observations)["with_matched_bytes"]["terms"]
+            fitted = model.fit(observations)
+            found = fitted["with_matched_bytes"]["terms"]
+            stage = fitted["stages"]["filter"]["terms"]
+            verify(near(stage["b"]["value"], truth["b"]) and near(stage["c"]["value"], truth["c"]), f"{stage}")
+            verify(fitted["stages"]["writer"]["terms"] is None, "a stage that gave no account was fitted")
             for name, want in truth.items():
                 term = found[name]
                 right = term["low"] <= want <= term["high"] if noise else near(term["value"], want, 1e-5)
@@ -435,8 +440,10 @@ class TestBench(TestSuite):
         case = copy.deepcopy(found["cases"]["null_one"])
         case["series"] = [{"targets": n, "kind": "unrelated <filters>", **point} for n in (1, 2, 256)]
         found["cases"]["targets"] = case
-        terms = {name: {"value": 1e-9} for name in "abcde"}
-        found["extrapolation"] = model.extrapolate({"terms": terms}, 2e9)
+        stages = {
+            name: {"terms": {term: {"value": 1e-9} for term in terms}} for name, (terms, _) in model.STAGES.items()
+        }
+        found["extrapolation"] = model.extrapolate({"stages": stages}, 2e9)
         page = report.page(found)
         svg = re.findall(r"<svg.*?</svg>", page, re.S)
         verify(len(svg) == 1 and "unrelated &lt;filters" in svg[0], f"{len(svg)} plots")

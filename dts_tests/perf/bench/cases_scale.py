@@ -178,11 +178,14 @@ def fit(lab: Lab) -> Result:
             pushes = _observe(lab, item)
             lab.measure(result, pushes)
             for name, push in pushes.items():
-                for seconds in samples(result.contenders[name]):
+                one = result.contenders[name]
+                for seconds, extra in zip(samples(one), one.get("extra", [])):
+                    spent = {f"{s}_seconds": ns * item.packets / 1e9 for s, ns in extra["stages_ns_per_packet"].items()}
                     observations.append(
                         {
                             "name": name,
                             "seconds": seconds,
+                            **spent,
                             "bytes": item.bytes,
                             "packets": item.packets,
                             "matches": sum(s.packets for s in push.expected),

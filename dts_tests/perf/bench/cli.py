@@ -81,7 +81,7 @@ def measure(
     if "model" in found["cases"]:
         found["model"] = found["cases"]["model"]["more"].pop("model")
         rate = max(lab.fio.sweeps.get("write", {"": 0.0}).values()) or None
-        found["extrapolation"] = model.extrapolate(found["model"]["with_matched_bytes"], rate)
+        found["extrapolation"] = model.extrapolate(found["model"], rate)
     found["seconds"] = time.monotonic() - begun
     return found
 

@@ -12,7 +12,7 @@ import time
 
 from framework import lua, run, traffic
 
-from . import filters, watch
+from . import contenders, filters, watch
 from .inputs import Input, Wrong
 from .runner import Run
 
@@ -59,11 +59,11 @@ def start_stop(item: Input, texts: list[str | None], work: str, busy: bool) -> R
                 time.sleep(0.3)
         asked = time.monotonic()
         push.signal(signal.SIGTERM)
-        push.popen.wait(30)
+        contenders.wait_exactly(push, 30)
         ended = time.monotonic()
-        push.wait(1)
+        said = push.wait(1).out
     shutil.rmtree(out, ignore_errors=True)
-    return Run(first.at - begun, ended - begun, [words], {"stop_seconds": ended - asked})
+    return Run(first.at - begun, ended - begun, [words], {"stop_seconds": ended - asked, "start_to_first_dispatch": contenders.start_seconds(said)})
 
 
 def publish_latency(work: str, tmpfs: str, texts: list[str | None], seconds: int, packets: int, seed: int) -> dict:

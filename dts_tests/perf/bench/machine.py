@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import json
 import os
 import platform
@@ -203,6 +204,13 @@ def tool_versions() -> dict:
     return found
 
 
+def binary() -> dict:
+    """What was measured, whatever tree is beside it."""
+    with open(SLUICE, "rb") as file:
+        digest = hashlib.sha256(file.read()).hexdigest()
+    return {"path": SLUICE, "sha256": digest, "version": output(SLUICE, "--version"), "modified": os.stat(SLUICE).st_mtime}
+
+
 def source() -> dict:
     """The commit, and whether the tree differs from it."""
     status = output("git", "status", "--porcelain", cwd=REPO)
@@ -239,6 +247,7 @@ def record(disk_dir: str, tmpfs_dir: str) -> dict:
         "distribution": read("/etc/debian_version"),
         "disk": disk(disk_dir),
         "tmpfs": mount_of(tmpfs_dir),
+        "binary": binary(),
         "build": _build(os.path.dirname(os.path.dirname(SLUICE))),
         "libraries": {name: _version(name) for name in ("libdpdk-dev", "libpcap0.8", "liburing2", "libisal2", "libc6")},
         "peers": tool_versions(),

@@ -8,6 +8,13 @@ from . import stats
 TERMS = {"a": None, "b": "bytes", "c": "packets", "d": "matches"}
 MORE_TERMS = {**TERMS, "e": "matched_bytes"}
 
+STAGES = {
+    "reader": ({"r": "bytes"}, "bytes"),
+    "filter": ({"b": "bytes", "c": "packets"}, "packets"),
+    "writer": ({"d": "matches", "e": "matched_bytes"}, "matches"),
+}
+"""Terms of each stage's busy time. A store on tmpfs is read by the filter lcores."""
+
 PROFILES = {"64 B": 76, "IMIX": 373, "mean 700 B": 716, "1518 B": 1530}
 """Mean bytes of a record, its header of 16 bytes included."""
 
@@ -38,14 +45,26 @@ def _fit(terms: dict[str, str | None], observations: list[dict]) -> dict:
     return found
 
 
+def _fit_stage(terms: dict[str, str], observations: list[dict], seconds: str, needs: str) -> dict:
+    """A stage by its own account: its busy time, which no other stage is in."""
+    seen = [{**o, "seconds": o[seconds]} for o in observations if o.get(seconds, 0) > 0 and o[needs] > 0]
+    if not seen:
+        return {"terms": None, "reason": "push printed no account of its stages"}
+    return _fit(terms, seen)
+
+
 def fit(observations: list[dict]) -> dict:
     """The model of four terms, and with a fifth one: a match is copied, and that is paid by the byte."""
     return {
         "formula": "time = a + b x bytes + c x packets + d x matches",
         "four_terms": _fit(TERMS, observations),
         "with_matched_bytes": _fit(MORE_TERMS, observations),
+        "stages": {
+            name: _fit_stage(terms, observations, f"{name}_seconds", needs) for name, (terms, needs) in STAGES.items()
+        },
         "meaning": {
             "a": "what a push costs whatever it pushes",
+            "r": "finding the next chunk, a byte of the store",
             "b": "reading and CRC, a byte of the store",
             "c": "filtering, a packet of the store",
             "d": "collecting, a packet that a target receives",
@@ -63,22 +82,20 @@ def limits(terms: dict[str, float], record: float, copies: float, cores: int, di
     """Bytes of records a second that each stage allows, on the best division of the cores, and which breaks first.
 
     Args:
-        terms: Seconds for each unit of the model.
+        terms: Seconds for each unit: r, b, c, d, e.
         record: Mean bytes of a record.
         copies: Of how many targets a packet is part, on average.
         cores: Of the machine.
         disk: Bytes a second that it writes; None: the null sink.
     """
     cost = {name: max(value, 1e-15) for name, value in terms.items()}
-    reader = 1 / cost["b"]
-    packet_filter = record / cost["c"]
+    packet_filter = 1 / (cost["b"] + cost["c"] / record)
     packet_writer = 1 / (copies * (cost["d"] / record + cost["e"]))
     best: dict = {}
     for filter_lcores, writer_lcores in _stages(cores):
         # One engine a socket of 16 cores: a reader each.
-        engines = max(1, cores // 16)
         stages = {
-            "reader": engines * reader,
+            "reader": max(1, cores // 16) / cost["r"],
             "filter": filter_lcores * packet_filter,
             "writer": writer_lcores * packet_writer,
             "memory bandwidth": BANDWIDTH[cores] / (2 + copies * (MOVES - 2)),
@@ -103,10 +120,12 @@ def wire_gbps(bytes_per_second: float, record: float) -> float:
 
 
 def extrapolate(fitted: dict, disk: float | None) -> dict:
-    """A table for 16 and 32 cores, and what 100 and 400 Gb/s would need."""
-    if not fitted.get("terms"):
-        return {"rows": None, "reason": fitted.get("reason", "no fit")}
-    terms = {name: term["value"] for name, term in fitted["terms"].items()}
+    """A table for 16 and 32 cores, and what 100 and 400 Gb/s would need, from fit()'s stages."""
+    terms: dict[str, float] = {}
+    for name, found in fitted["stages"].items():
+        if not found.get("terms"):
+            return {"rows": None, "reason": f"{name}: {found.get('reason', 'no fit')}"}
+        terms.update({term: value["value"] for term, value in found["terms"].items()})
     rows = []
     for name, record in PROFILES.items():
         for copies in (1.0, 2.0):
@@ -138,8 +157,8 @@ def extrapolate(fitted: dict, disk: float | None) -> dict:
                     "wire_gbps": gbps,
                     "bytes_per_second": rate,
                     "packets_per_second": rate / record,
-                    "reader_lcores": rate * max(terms["b"], 0),
-                    "filter_lcores": rate / record * max(terms["c"], 0),
+                    "reader_lcores": rate * max(terms["r"], 0),
+                    "filter_lcores": rate * (max(terms["b"], 0) + max(terms["c"], 0) / record),
                     "writer_lcores_a_copy": rate * (max(terms["d"], 0) / record + max(terms["e"], 0)),
                     "memory_bytes_per_second_one_copy": rate * MOVES,
                     "disks_as_measured_here": rate / disk if disk else None,
@@ -148,6 +167,7 @@ def extrapolate(fitted: dict, disk: float | None) -> dict:
     return {
         "calculated": True,
         "assumptions": [
+            "verdicts come from the cache, as in the runs of the model: four filters, traffic with locality",
             "each lcore is as fast as the one that was measured, and stages on different lcores do not slow each other",
             f"memory bandwidth {BANDWIDTH[16] / 1e9:.0f} GB/s for 16 cores and {BANDWIDTH[32] / 1e9:.0f} GB/s for 32",
             f"a byte crosses the memory bus up to {MOVES} times with one copy",

@@ -106,7 +106,7 @@ def rates(title: str, series: dict[str, list[tuple[float, float]]], width: float
         raise ValueError(f"no push took longer than {width} s")
     blocks = "".join(_block(i, rows) for i, rows in enumerate(data.values()))
     parts = [f"$d{i} using 1:2 with lines lw 1.5 title {_quote(name)} noenhanced" for i, name in enumerate(data)]
-    return gnuplot(blocks + _head(title, "seconds since the start", "GB/s written", "") + "plot " + ", ".join(parts) + "\n")
+    return gnuplot(blocks + _head(title, "seconds since the start", "GB/s of the store", "") + "plot " + ", ".join(parts) + "\n")
 
 
 def scatter(title: str, xlabel: str, ylabel: str, rows: list[tuple[float, float]]) -> str:

@@ -132,8 +132,10 @@ def _model(report: dict) -> str:
     if not model:
         return ""
     parts = ["<h2>Cost model, fitted to measurements</h2>", f"<p><code>{html.escape(model['formula'])}</code></p>"]
-    for kind, title in (("four_terms", "four terms"), ("with_matched_bytes", "with a fifth: e x bytes of matches")):
-        found = model[kind]
+    fits = [("four terms, first to last dispatch", model["four_terms"]),
+            ("with a fifth: e x bytes of matches", model["with_matched_bytes"])]  # fmt: skip
+    fits += [(f"stage {name}, by its own account of busy time", found) for name, found in model["stages"].items()]
+    for title, found in fits:
         if not found.get("terms"):
             parts.append(f"<p>{title}: null ({html.escape(found['reason'])})</p>")
             continue
