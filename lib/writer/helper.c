@@ -72,7 +72,7 @@ next_job(const struct sl_helper *h)
 	void *obj = NULL;
 
 	pthread_mutex_lock(&e->lock);
-	if (rte_ring_dequeue(e->urgent, &obj) < 0 && (h->index > 0 || e->wanted == 1))
+	if (rte_ring_dequeue(e->urgent, &obj) < 0 && h->index > 0)
 		(void)rte_ring_dequeue(e->normal, &obj);
 	pthread_mutex_unlock(&e->lock);
 	return obj;
@@ -97,7 +97,7 @@ helper_main(void *arg)
 	struct sl_helper *h = arg;
 	struct sl_endpoint *e = h->endpoint;
 	const void *cpus = e->writers->params.helper_cpus;
-	sem_t *work = h->index == 0 && e->wanted > 1 ? &e->urgent_work : &e->work;
+	sem_t *work = h->index == 0 ? &e->urgent_work : &e->work;
 	char name[16];
 
 	snprintf(name, sizeof(name), "sl-meta%u.%u", e->index % 1000, h->index);
@@ -126,6 +126,7 @@ sl_endpoint_start(struct sl_endpoint *e, struct sl_writers *writers, unsigned in
 	int rc;
 
 	e->writers = writers;
+	e->wanted = 1;
 	for (i = 0; i < writers->target_count; i++)
 		e->wanted += writers->targets[i].endpoint == e;
 	if (e->wanted > SL_HELPERS)

@@ -375,7 +375,7 @@ int sl_uring_probe(void);
 
 /* ---- helper.c */
 
-/** Start as many threads as there are targets, SL_HELPERS at the most. @param jobs  that can be posted at a time */
+/** Start a thread and one for each target, SL_HELPERS at the most. @param jobs  that can be posted at a time */
 int sl_endpoint_start(struct sl_endpoint *e, struct sl_writers *writers, unsigned int jobs);
 /** Hand a job over. Any lcore; never blocks. A target's two jobs may run at a time. */
 void sl_endpoint_post(struct sl_endpoint *e, struct sl_job *job, bool urgent);
