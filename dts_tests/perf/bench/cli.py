@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import os
 import shlex
+import signal
 import sys
 import tempfile
 import time
@@ -17,9 +18,9 @@ from typing import Callable, Iterable
 from framework import fs
 from framework.exception import TestCaseVerifyError
 
-from . import cases_bars, cases_other, cases_scale, compare, expect, machine, model, report, steal  # noqa: F401
+from . import cases_bars, cases_other, cases_scale, compare, expect, inputs, machine, model, report, steal  # noqa: F401
 from .inputs import Refused, Wrong, need_tool
-from .lab import CASES, Lab, Settings
+from .lab import CASES, Lab, Result, Settings
 from .runner import LEAST_RUNS, Runner
 
 DONE, FAILED, REFUSED = 0, 1, 2
@@ -38,6 +39,16 @@ def choose(only: Iterable[str], cases: Iterable[str] = ORDER) -> list[str]:
         if not any(name.startswith(word) for name in cases):
             raise Refused(f"--only {word}: no such case; --list shows them")
     return [name for name in cases if not wanted or any(name.startswith(word) for word in wanted)]
+
+
+def memory_need(names: list[str], settings: Settings) -> int:
+    """Bytes that the largest of the cases has on tmpfs, and what must be left."""
+    times = {"peers": 3.8, "file_size": 3.1, "start_stop": 0, "publish_latency": 0}
+    sizes = [
+        int(settings.bytes * 2.1) if CASES[n].kind == "bar" and n not in times else int(settings.scale_bytes * times.get(n, 2))
+        for n in names
+    ]
+    return max(sizes) + inputs.SLACK
 
 
 def measure(
@@ -67,11 +78,17 @@ def measure(
         case = CASES[name]
         case_begun = time.monotonic()
         say(f"{name}: {case.title}")
-        result = case.run(lab)
+        try:
+            result, refused = case.run(lab), None
+        except Refused as why:
+            # Memory that somebody else took meanwhile: what was measured before is not thrown away.
+            say(f"   refused: {why}")
+            result, refused = Result(notes=[f"Not measured: {why}"]), str(why)
         found["cases"][name] = {
             "title": case.title,
             "kind": case.kind,
             **dataclasses.asdict(result),
+            "refused": refused,
             "case_seconds": round(time.monotonic() - case_begun, 1),
         }
     found["inputs"] = lab.inputs.records
@@ -160,6 +177,12 @@ def _run(options: argparse.Namespace, command: str) -> int:
     names, settings = choose(options.only), settings_of(options)
     directory = options.out or os.path.join("out", "bench", datetime.now().strftime("%Y%m%d_%H%M%S"))
     with directories(options) as (tmpfs, disk):
+        need, free = memory_need(names, settings), inputs.memory_available()
+        if free < need:
+            raise Refused(
+                f"{need / 1e9:.1f} GB of memory are needed, {free / 1e9:.1f} GB are available: end what uses it, or ask for "
+                "less with --bytes and --scale-bytes"
+            )
         if old:
             # What can be known before an hour has passed.
             early = {**old, "machine": machine.record(disk, tmpfs), "settings": dataclasses.asdict(settings)}
@@ -170,9 +193,16 @@ def _run(options: argparse.Namespace, command: str) -> int:
     report.write(found, directory)
     print(report.text(found))
     print(f"\n{found['seconds']:.0f} s, {found['steal']['discarded']} runs discarded for steal time: {directory}/report.html")
+    if any(case["refused"] for case in found["cases"].values()):
+        return REFUSED
     if options.judge and not all(bar["pass"] for bar in found["bars"]):
         return status or FAILED
     return status
+
+
+def _terminated(*_: object) -> None:
+    """SIGTERM: directories are removed and children end, as with an interrupt."""
+    raise KeyboardInterrupt
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -182,6 +212,7 @@ def main(arguments: list[str] | None = None) -> int:
         for name in ORDER:
             print(f"{name:16} {CASES[name].kind:6} {CASES[name].title}")
         return DONE
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         return _run(options, shlex.join(["devtools/bench", *(sys.argv[1:] if arguments is None else arguments)]))
     except (Refused, ValueError) as error:

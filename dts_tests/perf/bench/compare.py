@@ -44,7 +44,7 @@ def differences(old: dict, new: dict) -> list[str]:
         found.append("cases: the reports have none in common")
     for name in sorted(set(old["cases"]) & set(new["cases"])):
         a, b = old["cases"][name]["inputs"], new["cases"][name]["inputs"]
-        if sorted(a) != sorted(b):
+        if a and b and sorted(a) != sorted(b):
             found.append(f"cases.{name}.inputs: {a} was, {b} is")
     return found
 

@@ -34,7 +34,8 @@ def judge(expectations: list[dict], cases: dict[str, dict]) -> list[dict]:
         case, _, name = one["metric"].partition(".")
         if case not in cases:
             continue
-        got = cases[case]["ratios"].get(name, {"value": None, "reason": "the case has no such ratio"})
+        why = cases[case].get("refused") or "the case has no such ratio"
+        got = cases[case]["ratios"].get(name, {"value": None, "reason": why})
         row = {**one, "measured": got["value"], "performance_delta": None, "pass": None}
         if got["value"] is None:
             row["reason"] = got["reason"]

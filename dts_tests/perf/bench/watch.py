@@ -189,7 +189,7 @@ class Dispatched(Progress):
 def slowest_second(samples: list[tuple[float, float]], width: float = 1.0) -> dict | None:
     """The worst of all windows of so many seconds, against the mean from the first to the last progress.
 
-    Windows begin at each sample, so a dip is not split between two of them. None if progress took less than three of
+    Windows begin at each sample, so a dip is not split between two of them. None if progress took less than two of
     them: then a second says nothing.
     """
     first = next((i for i in range(1, len(samples)) if samples[i][1] > samples[0][1]), None)
@@ -199,7 +199,7 @@ def slowest_second(samples: list[tuple[float, float]], width: float = 1.0) -> di
     last = next(i for i, (_, value) in enumerate(samples) if value == end)
     steady = samples[first - 1 : last + 1]
     span = steady[-1][0] - steady[0][0]
-    if span < 3 * width:
+    if span < 2 * width:
         return None
     mean = (steady[-1][1] - steady[0][1]) / span
     worst, at = None, 0.0
