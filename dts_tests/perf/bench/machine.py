@@ -238,6 +238,8 @@ def record(disk_dir: str, tmpfs_dir: str) -> dict:
         "memory_gib": round(int(total.group(1)) / (1 << 20)) if total else missing("no MemTotal"),
         "hugepages": _hugepages(),
         "transparent_hugepages": _directory_of_values("/sys/kernel/mm/transparent_hugepage/*enabled"),
+        # Free pages that a guest gives back are dear to touch again; counters are left out, they change by themselves.
+        "page_reporting_order": read("/sys/module/page_reporting/parameters/page_reporting_order"),
         "kernel": platform.release() + " " + platform.version(),
         "kernel_command_line": read("/proc/cmdline"),
         "mitigations": _directory_of_values("/sys/devices/system/cpu/vulnerabilities/*"),
