@@ -15,7 +15,7 @@ import time
 
 import pytest
 from api.test import verify
-from framework import lua, run, traffic
+from framework import fs, lua, run, traffic
 from framework.test_suite import TestSuite, func_test
 
 LAUNCH = os.path.join(run.REPO, "config", "launch.sh")
@@ -364,13 +364,13 @@ class TestLaunch(TestSuite):
         cpus = sorted(os.sched_getaffinity(0))
         capture = traffic.make_traffic(self.dir + "/in.pcap", packets=2000)
         run.import_capture(self.dir + "/store", capture)
-        # On tmpfs too: there the kernel writes by workers of its own.
-        memory = self.tmpfs_dir()
+        # On ext2 too: nothing can be allocated ahead there, so the kernel writes by workers of its own.
+        ext2 = self.enter(fs.LoopFs(self.dir, 64 << 20, "ext2")).path
         config = lua.write_config(
             self.dir + "/c.lua",
             [
                 lua.target("all", self.dir + "/out/all", FollowStart=True),
-                lua.target("memory", memory + "/all", FollowStart=True),
+                lua.target("ext2", ext2 + "/all", FollowStart=True, MinFree=0),
             ],
         )
         os.mkdir(self.dir + "/out")
@@ -390,7 +390,7 @@ class TestLaunch(TestSuite):
             def stages_up() -> bool:
                 threads.clear()
                 # First the files, then the threads: the kernel's workers are there once something is written.
-                if not push.running() or not run.list_files(self.dir + "/out") or not run.list_files(memory):
+                if not push.running() or not run.list_files(self.dir + "/out") or not run.list_files(ext2):
                     return False
                 for task in os.listdir(f"/proc/{push.pid}/task"):
                     try:
