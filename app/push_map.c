@@ -135,7 +135,8 @@ push_map_choose(const cpu_set_t *allowed, unsigned int targets, struct push_map 
 	/* From four CPUs on, one stays free for the main thread and the helpers. */
 	if (n >= 4)
 		n--;
-	/* Few: every lcore filters beside its own stage, since the reader deals chunks to whoever has the least to do. */
+	/* Few: every lcore filters beside its own stage, since the reader deals chunks to whoever has the least to do.
+	 */
 	if (n <= 3) {
 		add_lcore(map, cpus, PUSH_STAGE_READER | PUSH_STAGE_FILTER);
 		if (n == 3)

@@ -25,8 +25,9 @@ cpus(const char *list)
 static void
 maps_are_read_back_as_written(void **state)
 {
-	static const char *const maps[] = {"all@0", "reader+filter@0,writer@1", "reader@0,filter@1,filter@2,writer@3", "reader+filter@0,filter+writer@1",
-		"reader@2,filter@2,filter@2,writer@2,writer@3", "reader+writer@1,filter@0"};
+	static const char *const maps[] = {"all@0", "reader+filter@0,writer@1", "reader@0,filter@1,filter@2,writer@3",
+		"reader+filter@0,filter+writer@1", "reader@2,filter@2,filter@2,writer@2,writer@3",
+		"reader+writer@1,filter@0"};
 	const cpu_set_t allowed = cpus("0-3");
 
 	(void)state;
