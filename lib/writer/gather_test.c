@@ -83,6 +83,7 @@ any_records_are_copied_exactly(void **state)
 		aligned_alloc(4096, SL_CHUNK_SIZE); /* no byte more: a sanitizer sees any that is read behind it */
 	uint32_t index[256];
 	uint16_t list[256];
+	struct sl_chunk c = {0};
 
 	(void)state;
 	assert_non_null(buf);
@@ -90,7 +91,6 @@ any_records_are_copied_exactly(void **state)
 	for (int round = 0; round < 3000; round++) {
 		uint32_t n = 0, keep = 1 + random_below(100);
 		size_t room = random_below(ROOM);
-		struct sl_chunk c;
 
 		if (round % 10 == 0)
 			fill_chunk(&c, buf, index);
