@@ -167,7 +167,7 @@ def extrapolate(fitted: dict, disk: float | None) -> dict:
     return {
         "calculated": True,
         "assumptions": [
-            "verdicts come from the cache, as in the runs of the model: four filters, traffic with locality",
+            "verdicts cost what they did in the runs of the model: four filters, whose programs are run",
             "each lcore is as fast as the one that was measured, and stages on different lcores do not slow each other",
             f"memory bandwidth {BANDWIDTH[16] / 1e9:.0f} GB/s for 16 cores and {BANDWIDTH[32] / 1e9:.0f} GB/s for 32",
             f"a byte crosses the memory bus up to {MOVES} times with one copy",
