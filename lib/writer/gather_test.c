@@ -82,7 +82,7 @@ any_records_are_copied_exactly(void **state)
 	uint8_t *buf =
 		aligned_alloc(4096, SL_CHUNK_SIZE); /* no byte more: a sanitizer sees any that is read behind it */
 	uint32_t index[256];
-	uint16_t list[256];
+	uint16_t list[256] = {0};
 	struct sl_chunk c = {0};
 
 	(void)state;
