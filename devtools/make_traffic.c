@@ -103,17 +103,6 @@ sum_bytes(const uint8_t *p, size_t n, uint64_t sum)
 	return sum;
 }
 
-static void
-store_checksum(uint8_t *at, uint64_t sum)
-{
-	uint16_t folded;
-
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	folded = (uint16_t)~sum;
-	memcpy(at, &folded, 2);
-}
-
 struct host {
 	uint8_t v4[4];
 	uint8_t v6[16];

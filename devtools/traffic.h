@@ -4,10 +4,11 @@
 #ifndef TRAFFIC_H
 #define TRAFFIC_H
 
-/* What make_traffic's files share: random numbers, payload bytes, words in network order. */
+/* What make_traffic's files share: random numbers, payload bytes, words in network order, checksums. */
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #define MAX_FRAME 2048
 #define POOL (1u << 20)
@@ -50,6 +51,18 @@ put32(uint8_t *p, uint32_t v)
 {
 	put16(p, v >> 16);
 	put16(p + 2, v & 0xffff);
+}
+
+/* A sum of words in host order, folded and inverted, as it stands in a header (RFC 1071). */
+static inline void
+store_checksum(uint8_t *at, uint64_t sum)
+{
+	uint16_t folded;
+
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	folded = (uint16_t)~sum;
+	memcpy(at, &folded, 2);
 }
 
 #endif

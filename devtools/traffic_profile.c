@@ -98,17 +98,6 @@ sum_payload(uint32_t at, size_t n)
 	return sum;
 }
 
-static void
-store_sum(uint8_t *at, uint64_t sum)
-{
-	uint16_t folded;
-
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	folded = (uint16_t)~sum;
-	memcpy(at, &folded, 2);
-}
-
 /* Lengths, checksums and payload of a frame whose headers are in place. */
 static void
 finish_ipv4(uint8_t *frame, size_t head, size_t len)
@@ -121,15 +110,15 @@ finish_ipv4(uint8_t *frame, size_t head, size_t len)
 
 	put16(ip + 2, (uint32_t)(len - ETHER));
 	put16(ip + 10, 0);
-	store_sum(ip + 10, sum_words(ip, 20));
+	store_checksum(ip + 10, sum_words(ip, 20));
 	if (ip[9] == 17)
 		put16(l4 + 4, (uint32_t)l4_len);
 	memcpy(frame + head, pool + from, data);
 	if (ip[9] != 6 && ip[9] != 17)
 		return;
 	put16(l4 + sum_at, 0);
-	store_sum(l4 + sum_at, sum_words(l4, head - ETHER - 20) + sum_words(ip + 12, 8) + sum_words(pseudo, 4) +
-				       sum_payload(from, data));
+	store_checksum(l4 + sum_at, sum_words(l4, head - ETHER - 20) + sum_words(ip + 12, 8) + sum_words(pseudo, 4) +
+					    sum_payload(from, data));
 	if (ip[9] == 17 && !l4[6] && !l4[7])
 		put16(l4 + 6, 0xffff);
 }

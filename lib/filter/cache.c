@@ -5,23 +5,20 @@
 #include "cache.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "cache_table.h"
+#include "counter.h"
 
-/*
- * ns or so, measured on one machine; they only decide what is worth a lookup. A run of machine code on many packets, on
- * program, of a common path, a lookup, and what keeping an entry adds.
- */
-#define COST_RUN 4u
-#define COST_RUN_ONE 9u
-#define COST_TRACK 30u
-#define COST_COMMON 40u
-#define COST_PATH 8u
+/* ns a packet or so, measured on one machine; they only decide what is worth a lookup. */
+#define COST_RUN 4u /* machine code, on many packets after another */
+#define COST_RUN_ONE 9u /* on one packet among other programs */
+#define COST_TRACK 30u /* a run that notes what it reads */
+#define COST_COMMON 40u /* the common path of several programs */
+#define COST_PATH 8u /* the same where it is one way through the class */
 #define COST_LOOKUP 12u
 #define COST_LOOKUP_PORTABLE 22u
-#define COST_KEEP 120u
+#define COST_KEEP 120u /* what a miss adds to the runs */
 
 #define PART_MAX 1024u
 #define PART_MIN 64u
@@ -107,32 +104,6 @@ sl_cache_free(struct sl_cache *c)
 	free(c);
 }
 
-void *
-cache_need(void *old, size_t bytes)
-{
-	void *memory = realloc(old, bytes);
-
-	if (!memory) {
-		fprintf(stderr,
-			"sluice: no memory for filter verdicts (%zu bytes): stopping rather than losing packets\n",
-			bytes);
-		abort();
-	}
-	return memory;
-}
-
-static void
-add_to(_Atomic uint64_t *counter, uint64_t n)
-{
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
-}
-
-static bool
-is_single(const struct sl_cache *c, const struct cache_open *open)
-{
-	return !c->params.units[open->unit].common;
-}
-
 uint32_t
 cache_open_cost(const struct sl_cache *c, const struct cache_open *open)
 {
@@ -158,7 +129,7 @@ cache_miss_cost(const struct sl_cache *c, const struct cache_fixed *fixed)
 		return cost;
 	}
 	for (uint32_t i = 0; i < fixed->open_count; i++)
-		cost += is_single(c, &fixed->open[i]) ? COST_RUN_ONE : cache_open_cost(c, &fixed->open[i]);
+		cost += fixed->open[i].exec ? COST_RUN_ONE : cache_open_cost(c, &fixed->open[i]);
 	for (uint32_t i = 0; i < fixed->noted_count; i++)
 		cost += noted_cost(&c->params.units[fixed->noted[i]]);
 	return cost;
@@ -188,14 +159,14 @@ cache_resolve(struct sl_cache *c, struct cache_class *cls, const uint8_t *data, 
 		cache_fixed_run(c, cls->fixed, data, caplen, &track);
 	else
 		run_noted(c, data, caplen, &track);
-	add_to(&c->misses, 1);
+	sl_counter_add(&c->misses, 1);
 	set = sl_verdict_sets_number(&c->sets, c->accepted);
 	if (set < 0) {
 		c->forget = true;
 		return CACHE_DIRECT;
 	}
 	if (track.beyond)
-		add_to(&c->beyond, 1);
+		sl_counter_add(&c->beyond, 1);
 	else if (cache_class_widen(c, cls, &track))
 		cache_insert(c, cls, data, caplen, lookup, (uint16_t)set);
 	else
@@ -263,7 +234,7 @@ run_part(struct sl_cache *c, const struct sl_chunk *chunk, uint32_t from, uint32
 
 	if (c->forget) {
 		forget(c);
-		add_to(&c->forgotten, 1);
+		sl_counter_add(&c->forgotten, 1);
 	}
 	c->scan(c, chunk, from, to);
 	for (uint32_t i = 0; i < to - from; i++)
@@ -274,7 +245,7 @@ run_part(struct sl_cache *c, const struct sl_chunk *chunk, uint32_t from, uint32
 		add_found(c, from, to - from);
 	if (direct > 0)
 		cache_direct_part(c, chunk, from, to);
-	add_to(&c->bypassed, direct);
+	sl_counter_add(&c->bypassed, direct);
 }
 
 /* Units that spoil the keys leave the cache between two chunks; all keys are made anew. */
@@ -284,7 +255,7 @@ leave_out(struct sl_cache *c)
 	c->leave = false;
 	for (unsigned int i = 0; i < c->params.unit_count; i++) {
 		if (c->leave_out[i] && !c->left_out[i])
-			add_to(&c->left_out_count, 1);
+			sl_counter_add(&c->left_out_count, 1);
 		c->left_out[i] = c->leave_out[i];
 	}
 	forget(c);
@@ -300,16 +271,16 @@ sl_cache_run(struct sl_cache *c, const struct sl_chunk *chunk)
 	stride += stride / 32 % 2 == 0 ? 32 : 0;
 	if (stride * c->params.program_count > c->lists_room) {
 		c->lists_room = stride * c->params.program_count;
-		c->lists = cache_need(c->lists, c->lists_room * sizeof(*c->lists));
+		c->lists = sl_exec_memory(c->lists, c->lists_room * sizeof(*c->lists));
 	}
 	c->stride = stride;
 	for (uint32_t p = 0; p < c->params.program_count; p++)
 		c->ends[p] = c->lists + p * stride;
-	add_to(&c->packets, chunk->packets);
+	sl_counter_add(&c->packets, chunk->packets);
 	if (c->resting > 0) {
 		c->resting--;
 		cache_direct_chunk(c, chunk, true);
-		add_to(&c->bypassed, chunk->packets);
+		sl_counter_add(&c->bypassed, chunk->packets);
 		return;
 	}
 	if (c->leave)

@@ -9,9 +9,10 @@
  * The verdict cache of a filter lcore: what a packet costs does not grow with the number of programs.
  *
  * A packet's key is its first bytes under a mask, and its captured length where that matters. The mask of a class of
- * packets holds every byte that any program has read on any packet of that class so far: when a run reads another one,
- * the mask grows and the class's entries are void. So a packet with the key of an entry agrees with the entry's packet in
- * all that decided its verdicts (see track.h), and has the same. Nothing is assumed about what programs might read.
+ * packets (classify.h) holds every bit that may decide about a packet of that class: what programs may look at is found out
+ * for a new class once (partial.h); of a program for which that cannot be told, each run notes the bytes it reads
+ * (track.h), and when it reads another one, the mask grows and the class's entries are void. So a packet with the key of an
+ * entry agrees with the entry's packet in all that decided its verdicts, and has the same.
  *
  * A class of which too few packets are found again is not looked up for a while: its packets take the direct way, one
  * program after the other. A packet about which something beyond the window decides is not kept.

@@ -7,6 +7,7 @@
  * The direct way: programs are run, one after the other, each on all packets of a class that it does not decide.
  */
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "cache_table.h"
@@ -20,7 +21,7 @@ cache_direct_init(struct sl_cache *c)
 	c->direct = calloc(c->part, sizeof(*c->direct));
 	c->direct_counts = calloc(n, sizeof(*c->direct_counts));
 	c->part_starts = calloc(n, sizeof(*c->part_starts));
-	return c->direct_class && c->direct && c->direct_counts && c->part_starts ? 0 : -1;
+	return c->direct_class && c->direct && c->direct_counts && c->part_starts ? 0 : -ENOMEM;
 }
 
 void
@@ -146,7 +147,7 @@ cache_direct_part(struct sl_cache *c, const struct sl_chunk *chunk, uint32_t fro
 	}
 	if (!c->direct_lists)
 		c->direct_lists =
-			cache_need(NULL, (size_t)c->params.program_count * c->part * sizeof(*c->direct_lists));
+			sl_exec_memory(NULL, (size_t)c->params.program_count * c->part * sizeof(*c->direct_lists));
 	for (uint32_t i = 0; i < to - from; i++)
 		if (c->set_of[i] == CACHE_DIRECT)
 			c->direct[next[c->direct_class[i]]++] = (uint16_t)(from + i);

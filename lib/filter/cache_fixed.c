@@ -56,7 +56,7 @@ static void
 accept_all(struct cache_fixed *f, const struct sl_unit *u)
 {
 	for (unsigned int m = 0; m < u->count; m++)
-		f->accepted[u->members[m] / 64] |= UINT64_C(1) << u->members[m] % 64;
+		sl_unit_set_accepted(f->accepted, u->members[m], true);
 }
 
 static uint32_t
@@ -142,25 +142,17 @@ cache_fixed_make(struct sl_cache *c, struct cache_class *cls, uint32_t key, cons
 }
 
 static void
-set_accepted(const struct sl_cache *c, uint32_t program, bool accepted)
-{
-	uint64_t bit = UINT64_C(1) << program % 64;
-
-	c->accepted[program / 64] = (c->accepted[program / 64] & ~bit) | (accepted ? bit : 0);
-}
-
-static void
 run_path(const struct sl_cache *c, const struct sl_unit *u, const struct sl_path *path, const uint8_t *data)
 {
 	for (unsigned int m = 0; path->accept && m < u->count; m++)
-		set_accepted(c, u->members[m], true);
+		sl_unit_set_accepted(c->accepted, u->members[m], true);
 	for (uint32_t n = 0; n < path->count; n++) {
 		uint32_t at = sl_unit_find(u, path->compare[n].slot, sl_path_value(path, n, data))->first;
 
 		for (; at != 0; at = u->next[at - 1]) {
 			uint32_t p = u->members[u->list[at - 1]];
 
-			set_accepted(c, p, sl_exec_one(&c->params.programs[p], data));
+			sl_unit_set_accepted(c->accepted, p, sl_exec_one(&c->params.programs[p], data));
 		}
 	}
 }

@@ -6,8 +6,8 @@
 
 /**
  * @file
- * Inside of the verdict cache, between cache.c (what a miss does, lists), cache_scan.c (the loop over packets) and
- * cache_table.c (keys and entries). Only these include it. One lcore.
+ * Inside of the verdict cache: cache.c (what a miss does, lists) and the cache_*.c, each of which says what it is for.
+ * Only these include it. One lcore.
  */
 
 #include <stdbool.h>
@@ -250,9 +250,6 @@ cache_accept_none(const struct sl_cache *c)
 	for (uint32_t w = 0; w < c->sets.words; w++)
 		c->accepted[w] = 0;
 }
-
-/** realloc() that aborts with a line: a verdict that can't be kept would have to be a wrong one. */
-void *cache_need(void *old, size_t bytes);
 
 /* ---- cache_direct.c */
 

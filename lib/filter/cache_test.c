@@ -112,16 +112,7 @@ static uint64_t rng;
 static uint32_t
 random32(void)
 {
-	rng = rng * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return (uint32_t)(rng >> 33);
-}
-
-static struct sl_gen
-random_gen(uint8_t *bytes, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		bytes[i] = (uint8_t)random32();
-	return (struct sl_gen){.bytes = bytes, .left = n};
+	return sl_gen_random32(&rng);
 }
 
 /* Packets that come again, whole, cut and changed. */
@@ -135,7 +126,7 @@ fill(struct test_chunk *c, unsigned int packets, unsigned int kinds, uint32_t li
 	assert_non_null(len);
 	for (unsigned int k = 0; k < kinds; k++) {
 		uint8_t bytes[200];
-		struct sl_gen gen = random_gen(bytes, sizeof(bytes));
+		struct sl_gen gen = sl_gen_random(&rng, bytes, sizeof(bytes));
 
 		len[k] = sl_gen_packet(&gen, link_type, kind[k]);
 	}
@@ -190,7 +181,7 @@ test_cache_expressions(void **state)
 		for (unsigned int i = 0; i < wanted; i++) {
 			char text[SL_GEN_MAX_EXPRESSION];
 			uint8_t bytes[32];
-			struct sl_gen gen = random_gen(bytes, sizeof(bytes));
+			struct sl_gen gen = sl_gen_random(&rng, bytes, sizeof(bytes));
 
 			sl_gen_expression(&gen, text);
 			add_expression(&b, text, link_type);
@@ -234,7 +225,7 @@ test_cache_programs(void **state)
 			struct bpf_program program = {.bf_insns = insns};
 			struct ebpf_insn *translated;
 			uint8_t bytes[1024];
-			struct sl_gen gen = random_gen(bytes, sizeof(bytes));
+			struct sl_gen gen = sl_gen_random(&rng, bytes, sizeof(bytes));
 			const char *why;
 			uint32_t count;
 

@@ -82,21 +82,6 @@ add_load(struct sl_trace *t, const struct sl_packet *p, uint64_t off, uint8_t si
 	return true;
 }
 
-static bool
-decide(uint8_t op, uint32_t a, uint32_t b)
-{
-	switch (op) {
-	case BPF_JEQ:
-		return a == b;
-	case BPF_JGT:
-		return a > b;
-	case BPF_JGE:
-		return a >= b;
-	default: /* BPF_JSET */
-		return (a & b) != 0;
-	}
-}
-
 /* A load of either register. @return false: the packet is rejected there */
 static bool
 run_load(struct sl_trace *t, const struct sl_packet *p, const struct bpf_insn *i, const uint32_t *m, uint32_t x,
@@ -185,7 +170,7 @@ sl_trace_run(struct sl_trace *trace, const struct sl_packet *packet)
 				break;
 			}
 			b.right = BPF_SRC(i->code) == BPF_X ? x : add_const(trace, i->k);
-			b.taken = decide(op, trace->values[a].value, trace->values[b.right].value);
+			b.taken = sl_insn_test(op, trace->values[a].value, trace->values[b.right].value);
 			if (i->jt != i->jf)
 				trace->branches[trace->branch_count++] = b;
 			pc += b.taken ? i->jt : i->jf;

@@ -4,6 +4,9 @@
 
 #include "exec.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 /* Records lie at any offset of a chunk. */
 static uint32_t
 list_interpreted(const struct bpf_insn *insns, const struct sl_chunk *chunk, const uint16_t *packets, uint32_t count,
@@ -76,4 +79,18 @@ sl_exec_list(const struct sl_exec *exec, const struct sl_chunk *chunk, const uin
 	if (!packets)
 		return all_by_machine_code(exec->fn, chunk, count, out);
 	return some_by_machine_code(exec->fn, chunk, packets, count, out);
+}
+
+void *
+sl_exec_memory(void *old, size_t bytes)
+{
+	void *memory = realloc(old, bytes);
+
+	if (!memory) {
+		fprintf(stderr,
+			"sluice: no memory for filter verdicts (%zu bytes): stopping rather than losing packets\n",
+			bytes);
+		abort();
+	}
+	return memory;
 }

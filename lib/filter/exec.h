@@ -7,6 +7,7 @@
 /** @file A program on one packet: proven machine code, or libpcap's interpreter. Filter lcores. */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -43,5 +44,11 @@ sl_exec_one(const struct sl_exec *exec, const uint8_t *data)
  */
 uint32_t sl_exec_list(const struct sl_exec *exec, const struct sl_chunk *chunk, const uint16_t *packets, uint32_t count,
 	uint16_t *out);
+
+/**
+ * Memory for lists of accepted packets: realloc(), but where memory is short the process aborts with a line. A verdict
+ * that can't be kept would have to be a wrong one.
+ */
+void *sl_exec_memory(void *old, size_t bytes);
 
 #endif

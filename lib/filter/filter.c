@@ -318,24 +318,14 @@ sl_filter_get_info(const struct sl_filter_set *set, unsigned int program, struct
 	*info = set->programs[program].info;
 }
 
-/* A verdict that can't be kept would have to be a wrong one. */
 static void
 need_entries(struct sl_verdicts *verdicts, size_t entries)
 {
-	uint16_t *arena;
-
 	if (entries <= verdicts->arena_entries)
 		return;
 	if (entries < 2 * verdicts->arena_entries)
 		entries = 2 * verdicts->arena_entries;
-	arena = realloc(verdicts->arena, entries * sizeof(*arena));
-	if (arena == NULL) {
-		fprintf(stderr,
-			"sluice: no memory for filter verdicts (%zu bytes): stopping rather than losing packets\n",
-			entries * sizeof(*arena));
-		abort();
-	}
-	verdicts->arena = arena;
+	verdicts->arena = sl_exec_memory(verdicts->arena, entries * sizeof(*verdicts->arena));
 	verdicts->arena_entries = entries;
 }
 

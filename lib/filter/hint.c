@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "counter.h"
 #include "hint.h"
 
 #define SAMPLES_A_CHUNK 32u
@@ -92,13 +93,6 @@ sl_encap_of(const uint8_t *data, uint32_t caplen)
 	return encap;
 }
 
-/* One writer, so no read-modify-write is needed. */
-static void
-add(_Atomic uint64_t *counter, uint64_t n)
-{
-	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
-}
-
 void
 sl_encap_sample(struct sl_encap_counts *counts, const struct sl_chunk *chunk)
 {
@@ -111,9 +105,9 @@ sl_encap_sample(struct sl_encap_counts *counts, const struct sl_chunk *chunk)
 
 		memcpy(&caplen, record + offsetof(struct sl_record, caplen), sizeof(caplen));
 		encap = sl_encap_of(record + sizeof(struct sl_record), caplen);
-		add(&counts->sampled[encap.tags][encap.tunnel], 1);
+		sl_counter_add(&counts->sampled[encap.tags][encap.tunnel], 1);
 	}
-	add(&counts->packets, chunk->packets);
+	sl_counter_add(&counts->packets, chunk->packets);
 }
 
 /* How often a word stands in an expression. */

@@ -65,4 +65,20 @@ sl_insn_alu(uint8_t op, uint32_t a, uint32_t b, uint32_t *result)
 	}
 }
 
+/** "a op b", op being BPF_JEQ to BPF_JSET: does the jump take its true side? */
+static inline bool
+sl_insn_test(uint8_t op, uint32_t a, uint32_t b)
+{
+	switch (op) {
+	case BPF_JEQ:
+		return a == b;
+	case BPF_JGT:
+		return a > b;
+	case BPF_JGE:
+		return a >= b;
+	default: /* BPF_JSET */
+		return (a & b) != 0;
+	}
+}
+
 #endif

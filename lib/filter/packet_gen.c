@@ -9,6 +9,21 @@
 
 static const uint16_t ports[] = {53, 80, 443, 4789, 2152, 30001, 30002, 6081};
 
+uint32_t
+sl_gen_random32(uint64_t *state)
+{
+	*state = *state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return (uint32_t)(*state >> 33);
+}
+
+struct sl_gen
+sl_gen_random(uint64_t *state, uint8_t *bytes, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		bytes[i] = (uint8_t)sl_gen_random32(state);
+	return (struct sl_gen){.bytes = bytes, .left = n};
+}
+
 struct out {
 	uint8_t *bytes;
 	uint32_t len;

@@ -14,6 +14,11 @@
 #define SL_GEN_MAX_PACKET 200u
 #define SL_GEN_MAX_EXPRESSION 256u
 
+/** The next number of a fixed series. @param state  where the series stands */
+uint32_t sl_gen_random32(uint64_t *state);
+/** Fill n bytes from the series; what takes its decisions from them. */
+struct sl_gen sl_gen_random(uint64_t *state, uint8_t *bytes, size_t n);
+
 /**
  * Make a packet of a link type: few addresses and ports, tags, fragments, options, tunnels, some of it cut or changed.
  *

@@ -18,16 +18,7 @@ static uint64_t rng;
 static uint32_t
 random32(void)
 {
-	rng = rng * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	return (uint32_t)(rng >> 33);
-}
-
-static struct sl_gen
-random_gen(uint8_t *bytes, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		bytes[i] = (uint8_t)random32();
-	return (struct sl_gen){.bytes = bytes, .left = n};
+	return sl_gen_random32(&rng);
 }
 
 /* Packets of one class agree in what is said to be known of it. */
@@ -49,7 +40,7 @@ test_class_known(void **state)
 		assert_non_null(seen);
 		for (unsigned int n = 0; n < 60000; n++) {
 			uint8_t bytes[200], packet[SL_GEN_MAX_PACKET];
-			struct sl_gen gen = random_gen(bytes, sizeof(bytes));
+			struct sl_gen gen = sl_gen_random(&rng, bytes, sizeof(bytes));
 			uint32_t len = sl_gen_packet(&gen, link_types[t], packet);
 			uint32_t key = sl_classify(&layout, packet, len), at = key * 0x9e3779b1u >> 22;
 			struct sl_known known;
@@ -80,7 +71,7 @@ static void
 check_program(const struct bpf_program *program, struct tally *tally)
 {
 	uint8_t base[SL_GEN_MAX_PACKET], bytes[200], packet[SL_GEN_MAX_PACKET];
-	struct sl_gen gen = random_gen(bytes, sizeof(bytes));
+	struct sl_gen gen = sl_gen_random(&rng, bytes, sizeof(bytes));
 	struct sl_known known = {0};
 	struct sl_partial partial;
 
@@ -136,7 +127,7 @@ test_partial(void **state)
 		struct bpf_program program = {.bf_insns = insns};
 		struct ebpf_insn *translated;
 		uint8_t bytes[1024];
-		struct sl_gen gen = random_gen(bytes, sizeof(bytes));
+		struct sl_gen gen = sl_gen_random(&rng, bytes, sizeof(bytes));
 		const char *why;
 		uint32_t count;
 
@@ -150,7 +141,7 @@ test_partial(void **state)
 		char text[SL_GEN_MAX_EXPRESSION], errbuf[SL_FILTER_ERRBUF];
 		struct bpf_program program;
 		uint8_t bytes[32];
-		struct sl_gen gen = random_gen(bytes, sizeof(bytes));
+		struct sl_gen gen = sl_gen_random(&rng, bytes, sizeof(bytes));
 
 		sl_gen_expression(&gen, text);
 		if (sl_compile(text, 1, 262144, &program, errbuf) != 0)

@@ -82,21 +82,6 @@ load(const uint8_t *at, uint32_t size)
 	}
 }
 
-static bool
-jump_if(uint16_t code, uint32_t a, uint32_t b)
-{
-	switch (BPF_OP(code)) {
-	case BPF_JEQ:
-		return a == b;
-	case BPF_JGT:
-		return a > b;
-	case BPF_JGE:
-		return a >= b;
-	default: /* BPF_JSET */
-		return (a & b) != 0;
-	}
-}
-
 uint32_t
 sl_track_run(const struct bpf_insn *insns, const uint8_t *data, uint32_t caplen, struct sl_track *track)
 {
@@ -169,7 +154,8 @@ sl_track_run(const struct bpf_insn *insns, const uint8_t *data, uint32_t caplen,
 			break;
 		default:
 			if (BPF_CLASS(i->code) == BPF_JMP)
-				i += jump_if(i->code, a, BPF_SRC(i->code) == BPF_X ? x : i->k) ? i->jt : i->jf;
+				i += sl_insn_test(BPF_OP(i->code), a, BPF_SRC(i->code) == BPF_X ? x : i->k) ? i->jt
+													    : i->jf;
 			else if (!sl_insn_alu(BPF_OP(i->code), a, BPF_SRC(i->code) == BPF_X ? x : i->k, &a))
 				return 0;
 			break;

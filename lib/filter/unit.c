@@ -213,18 +213,6 @@ sl_units_free(struct sl_unit *units, unsigned int unit_count)
 
 /* ---------------------------------------------------------------- running */
 
-static inline void
-set_bit(uint64_t *bits, uint32_t n)
-{
-	bits[n / 64] |= UINT64_C(1) << (n % 64);
-}
-
-static inline void
-clear_bit(uint64_t *bits, uint32_t n)
-{
-	bits[n / 64] &= ~(UINT64_C(1) << (n % 64));
-}
-
 void
 sl_unit_run(const struct sl_unit *u, const uint8_t *data, uint32_t caplen, struct sl_track *track, uint64_t *accepted)
 {
@@ -233,13 +221,13 @@ sl_unit_run(const struct sl_unit *u, const uint8_t *data, uint32_t caplen, struc
 
 	if (!u->common) {
 		if (sl_track_run(u->insns[0], data, caplen, track) != 0)
-			set_bit(accepted, u->members[0]);
+			sl_unit_set_accepted(accepted, u->members[0], true);
 		return;
 	}
 	common = sl_track_run(u->common, data, caplen, track) != 0;
 	if (common)
 		for (unsigned int m = 0; m < u->count; m++)
-			set_bit(accepted, u->members[m]);
+			sl_unit_set_accepted(accepted, u->members[m], true);
 	met = track->compare_count;
 	for (uint32_t c = 0; c < met; c++) {
 		uint32_t at = sl_unit_find(u, track->compare[c].slot, track->compare[c].value)->first;
@@ -247,10 +235,8 @@ sl_unit_run(const struct sl_unit *u, const uint8_t *data, uint32_t caplen, struc
 		for (; at != 0; at = u->next[at - 1]) {
 			uint32_t m = u->list[at - 1];
 
-			if (sl_track_run(u->insns[m], data, caplen, track) != 0)
-				set_bit(accepted, u->members[m]);
-			else
-				clear_bit(accepted, u->members[m]);
+			sl_unit_set_accepted(
+				accepted, u->members[m], sl_track_run(u->insns[m], data, caplen, track) != 0);
 		}
 	}
 }

@@ -51,6 +51,15 @@ int sl_units_create(const struct bpf_program *const *programs, const uint32_t *n
 	struct sl_unit **units, unsigned int *unit_count);
 void sl_units_free(struct sl_unit *units, unsigned int unit_count);
 
+/** Say of a program in a bitmap whether it accepts. */
+static inline void
+sl_unit_set_accepted(uint64_t *accepted, uint32_t program, bool yes)
+{
+	uint64_t bit = UINT64_C(1) << program % 64;
+
+	accepted[program / 64] = (accepted[program / 64] & ~bit) | (yes ? bit : 0);
+}
+
 /** The entry for a constant: its first is 0 if no member has it there. */
 static inline const struct sl_unit_entry *
 sl_unit_find(const struct sl_unit *unit, uint32_t slot, uint32_t value)

@@ -163,12 +163,13 @@ def window_96(lab: Lab) -> Result:
     }
     lab.measure(result, pushes)
     for name, ratio in (("sluice, disk", "slowest_second_disk"), ("sluice, tmpfs", "slowest_second_tmpfs")):
-        found = [watch.slowest_second(e["trace"]) for e in result.contenders[name].get("extra", [])]
+        traces = [extra["trace"] for extra in result.contenders[name].get("extra", [])]
+        found = [watch.slowest_second(trace) for trace in traces]
         result.more[ratio] = found
         result.more[ratio.replace("second", "quarter_of_a_second")] = [
-            watch.slowest_second(e["trace"], 0.25) for e in result.contenders[name].get("extra", [])
+            watch.slowest_second(trace, 0.25) for trace in traces
         ]
-        if not all(e["trace"] for e in result.contenders[name].get("extra", [])):
+        if not all(traces):
             result.ratios[ratio] = missing_ratio("push's telemetry could not be asked")
         elif found and all(found):
             result.value(ratio, [one["ratio"] for one in found])

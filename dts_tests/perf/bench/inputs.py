@@ -187,11 +187,11 @@ class Inputs:
 
     def sums(self, item: Input, wanted: Sequence[str | None]) -> list[Sum]:
         """What each filter finds, by tcpdump, two at a time."""
-        todo = sorted({text or "" for text in wanted if (item.key, text or "") not in self._sums})
-        if len(todo) > 4:
-            self.say(f"   tcpdump says what {len(todo)} filters find in {item.key}")
+        unknown = sorted({text or "" for text in wanted if (item.key, text or "") not in self._sums})
+        if len(unknown) > 4:
+            self.say(f"   tcpdump says what {len(unknown)} filters find in {item.key}")
         with ThreadPoolExecutor(2) as pool:
-            for text, found in zip(todo, pool.map(lambda text: tcpdump_sum(item.pcap, text), todo)):
+            for text, found in zip(unknown, pool.map(lambda text: tcpdump_sum(item.pcap, text), unknown)):
                 self._sums[item.key, text] = found
         return [self._sums[item.key, text or ""] for text in wanted]
 
