@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import zlib
 from contextlib import ExitStack
@@ -365,10 +366,14 @@ class TestPushScale(TestSuite):
 
         **Verify:**
             * As many hugepages are free as before, and no file of sluice is in /dev/hugepages.
-            * Nothing is added to EAL's runtime directory; one that was killed may leave its telemetry socket there, which the
-              next push takes over.
+            * Nothing is added to EAL's runtime directory, of which this case has its own; one that was killed may leave its
+              telemetry socket there, which the next push takes over.
         """
         self.reserve_hugepages(200)
+        # short: the name of a socket has 107 characters at most
+        runtime = tempfile.mkdtemp(prefix="sluice-run-")
+        self.on_tear_down(shutil.rmtree, runtime)
+        env = {"RUNTIME_DIRECTORY": runtime}
 
         def free() -> int:
             with open("/proc/meminfo", encoding="ascii") as file:
@@ -378,25 +383,24 @@ class TestPushScale(TestSuite):
         config = lua.write_config(
             self.dir + "/c.lua", [lua.target("all", self.dir + "/out/all")], {"FollowStart": True}
         )
-        before, runtime = free(), run.list_files(RUNTIME_DIR)
+        before = free()
 
         def left() -> list[str]:
-            names = sorted(set(run.list_files(RUNTIME_DIR)) - set(runtime))
-            return [name for name in names if not telemetry(f"{RUNTIME_DIR}/{name}", "/")]
+            return run.list_files(runtime)
 
         for no_huge in (False, True):
-            run.push_once(config, self.store, no_huge=no_huge)
-            verify(not left(), f"left in {RUNTIME_DIR}: {left()}")
+            run.push_once(config, self.store, no_huge=no_huge, env=env)
+            verify(not left(), f"left in {runtime}: {left()}")
             out = f"{self.dir}/out"
             shutil.rmtree(out)
             os.makedirs(out)
             state = ["--state-dir", f"{self.dir}/state{no_huge}", "--log-dir", self.dir + "/log"]
-            with run.push_start(config, self.store, *state, no_huge=no_huge) as push:
+            with run.push_start(config, self.store, *state, no_huge=no_huge, env=env) as push:
                 push.wait_until(lambda: len(published(self.dir + "/out")) > 3, 30, "published files")
                 push.signal(signal.SIGKILL)
                 push.wait(10, rc=None)
-            verify(all("dpdk_telemetry" in name for name in left()), f"left in {RUNTIME_DIR}: {left()}")
-        run.push_once(config, self.store)
+            verify(all("dpdk_telemetry" in name for name in left()), f"left in {runtime}: {left()}")
+        run.push_once(config, self.store, env=env)
         # Other suites may hold some for a moment; what is left behind would never come back.
         deadline = time.monotonic() + 30
         while free() < before and time.monotonic() < deadline:
@@ -404,7 +408,7 @@ class TestPushScale(TestSuite):
         verify(free() >= before, f"{before} hugepages were free before, {free()} are now")
         stray = [n for n in (os.listdir("/dev/hugepages") if os.path.isdir("/dev/hugepages") else []) if "sl" in n]
         verify(not stray, f"left in /dev/hugepages: {stray}")
-        verify(not left(), f"left in {RUNTIME_DIR}: {left()}")
+        verify(not left(), f"left in {runtime}: {left()}")
 
     @func_test
     def test_telemetry(self) -> None:
