@@ -249,7 +249,7 @@ push_start_eal(struct push *push, char **argv)
 		.map = &push->map,
 		.helper_cpus = &push->helper_cpus,
 		.allowed = &push->allowed,
-		.memory = sl_pipeline_memory(&params) + sl_writers_memory(push->targets),
+		.memory = sl_pipeline_memory(&params) + sl_writers_memory(push->targets, push->options.sink),
 		.no_huge = push->options.no_huge,
 		.extra = push->options.eal,
 	};

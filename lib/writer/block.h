@@ -14,6 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sl_writer.h"
+
 #define SL_BLOCK_ALIGN 4096u
 
 struct sl_file;
@@ -50,7 +52,7 @@ struct sl_block_plan {
 	uint32_t per_target;
 	uint32_t extra; /**< for the writer as a whole */
 };
-struct sl_block_plan sl_block_plan(unsigned int targets, size_t memory);
+struct sl_block_plan sl_block_plan(unsigned int targets, enum sl_sink_kind sink, size_t memory);
 
 /** Bytes of EAL memory of a pool. */
 size_t sl_block_pool_memory(const struct sl_block_plan *plan, unsigned int targets);

@@ -82,8 +82,8 @@ struct sl_writers_params {
  * Locks state_dir: -EBUSY if another push has it.
  */
 int sl_writers_create(const struct sl_writers_params *params, struct sl_writers **writers, char *errbuf);
-/** Bytes of EAL memory that sl_writers_create() takes for so many targets. Any thread, before EAL. */
-size_t sl_writers_memory(unsigned int targets);
+/** Bytes of EAL memory that sl_writers_create() takes for so many targets on this sink. Any thread, before EAL. */
+size_t sl_writers_memory(unsigned int targets, enum sl_sink_kind sink);
 
 /** Where target t's journal says to go on. */
 struct sl_resume {

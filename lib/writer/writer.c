@@ -38,9 +38,9 @@ now_ns(void)
 }
 
 size_t
-sl_writers_memory(unsigned int targets)
+sl_writers_memory(unsigned int targets, enum sl_sink_kind sink)
 {
-	struct sl_block_plan plan = sl_block_plan(targets, 0);
+	struct sl_block_plan plan = sl_block_plan(targets, sink, 0);
 
 	/* every writer has a pool of its own, with a few blocks more; 2 MiB for the allocator's own headers */
 	return sl_block_pool_memory(&plan, targets) + (size_t)16 * plan.extra * plan.block_size + (2u << 20);
@@ -121,7 +121,7 @@ init_target(struct sl_target *t, char *errbuf)
 static int
 init_writer(struct sl_writers *all, struct sl_writer *w, unsigned int index)
 {
-	struct sl_block_plan plan = sl_block_plan(all->target_count, all->params.block_memory);
+	struct sl_block_plan plan = sl_block_plan(all->target_count, all->params.sink, all->params.block_memory);
 	unsigned int i;
 	int rc;
 
