@@ -150,3 +150,37 @@ chunk_finish(void *buf, const uint32_t *index)
 	h->header_crc = chunk_crc(h, offsetof(struct chunk_header, header_crc));
 	return chunk_used(h);
 }
+
+static uint32_t
+mark_crc(const struct chunk_header *h, uint64_t mark)
+{
+	uint8_t bytes[12];
+
+	memcpy(bytes, &h->header_crc, 4);
+	memcpy(bytes + 4, &mark, 8);
+	return chunk_crc(bytes, sizeof(bytes));
+}
+
+void
+chunk_set_mark(void *buf, uint64_t mark)
+{
+	const struct chunk_header *h = buf;
+	struct chunk_mark m = {.magic = CHUNK_MARK_MAGIC, .crc = mark_crc(h, mark), .mark = mark};
+
+	memcpy((uint8_t *)buf + chunk_used(h), &m, sizeof(m));
+}
+
+int
+sl_chunk_mark(const void *buf, uint64_t *mark)
+{
+	const struct chunk_header *h = buf;
+	struct chunk_mark m;
+
+	if (chunk_used(h) > SL_CHUNK_SIZE - sizeof(m))
+		return -ENODATA;
+	memcpy(&m, (const uint8_t *)buf + chunk_used(h), sizeof(m));
+	if (m.magic != CHUNK_MARK_MAGIC || m.crc != mark_crc(h, m.mark))
+		return -ENODATA;
+	*mark = m.mark;
+	return 0;
+}

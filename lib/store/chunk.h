@@ -46,6 +46,14 @@ struct chunk_header {
 };
 _Static_assert(sizeof(struct chunk_header) == CHUNK_HEADER_SIZE, "the chunk header is 128 bytes on disk");
 
+/** What may follow the index, and is no part of it: the number that the writer's caller gave to the chunk's last packet. */
+struct chunk_mark {
+	uint32_t magic;
+	uint32_t crc; /**< CRC-32C of header_crc and mark, so that no leftover passes for it */
+	uint64_t mark;
+};
+#define CHUNK_MARK_MAGIC 0x4b524d53u /* "SMRK" */
+
 /** CRC-32C (Castagnoli; RFC 3720 appendix B.4) by ISA-L. Any thread; needs no EAL. */
 uint32_t chunk_crc(const void *data, size_t len);
 
@@ -75,5 +83,8 @@ void chunk_view(const struct chunk_header *h, struct sl_chunk *chunk);
  * @return bytes used
  */
 uint32_t chunk_finish(void *buf, const uint32_t *index);
+
+/** Put a mark behind a finished chunk; there must be room for sizeof(struct chunk_mark). */
+void chunk_set_mark(void *buf, uint64_t mark);
 
 #endif

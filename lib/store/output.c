@@ -346,7 +346,7 @@ output_submit(struct store_output *o)
 	ret = allocate(o, slot);
 	if (ret < 0)
 		return ret;
-	used = chunk_used((const struct chunk_header *)b->data);
+	used = chunk_used((const struct chunk_header *)b->data) + o->tail;
 	b->used = (used + SL_STORE_ALIGN - 1) & ~(SL_STORE_ALIGN - 1);
 	memset(b->data + used, 0, b->used - used);
 	b->written = false;

@@ -36,6 +36,8 @@ struct store_output {
 	bool dirty;          /**< chunks were written since the last fsync */
 	uint64_t synced_at;  /**< CLOCK_MONOTONIC, ns */
 
+	uint32_t tail;       /**< bytes behind a chunk's index that are to be written too */
+
 	int fd;              /**< the current segment, -1: none yet */
 	bool direct;
 	uint64_t segment;

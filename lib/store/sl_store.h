@@ -101,6 +101,14 @@ sl_record_ts(const struct sl_record *r)
  */
 int sl_chunk_parse(const void *buf, const struct sl_uuid *capture, uint64_t number, struct sl_chunk *chunk);
 
+/**
+ * The mark of a chunk that sl_chunk_parse() has passed: see sl_store_writer_mark(). Any thread; never blocks.
+ *
+ * @param buf  as for sl_chunk_parse()
+ * @return 0; -ENODATA: it carries none
+ */
+int sl_chunk_mark(const void *buf, uint64_t *mark);
+
 /* ---------------------------------------------------------------- captures of a store */
 
 enum sl_capture_state {
@@ -298,6 +306,7 @@ struct sl_store_writer_params {
 	uint32_t snap_len;
 	const char *source;      /**< for capture.json */
 	uint64_t flush_interval; /**< ns; a chunk that is not full goes out after this long. 0: only when full */
+	bool marks;              /**< chunks carry marks: see sl_store_writer_mark() */
 };
 
 /**
@@ -321,6 +330,13 @@ int sl_store_writer_create(const struct sl_store_writer_params *params, struct s
  */
 int sl_store_writer_append(struct sl_store_writer *writer, uint64_t ts, uint32_t caplen, uint32_t len, uint8_t port,
 	uint8_t flags, const void *data, char *errbuf);
+
+/**
+ * Say what the next packet appended is: a number of the caller's, which goes into the chunk with the packet. A chunk keeps the
+ * mark of its last packet, so after a crash the last chunk says exactly how far the caller had come: what is committed and
+ * where to go on are one write. Only with params.marks.
+ */
+void sl_store_writer_mark(struct sl_store_writer *writer, uint64_t mark);
 
 /** Count packets that were lost before the next one appended. */
 void sl_store_writer_drop(struct sl_store_writer *writer, uint64_t packets);
@@ -349,6 +365,14 @@ const struct sl_capture_info *sl_store_writer_info(const struct sl_store_writer 
  * Directories that are not captures are passed over; a damaged capture.json is reported through errbuf and passed over.
  */
 int sl_store_list(const char *store, struct sl_capture_info **infos, size_t *count, char *errbuf);
+
+/**
+ * Seal what is unclean, as sl_store_writer_create() does before it begins, and make the store if it is missing. What is
+ * read of those captures from then on is final.
+ *
+ * @return 0; -EBUSY: the active capture has a living writer; another -errno
+ */
+int sl_store_seal(const char *store, char *errbuf);
 
 /** Name of the active capture. -ENOENT if there is none. */
 int sl_store_active(const char *store, char name[SL_CAPTURE_NAME_MAX], char *errbuf);

@@ -250,3 +250,17 @@ err:
 	close(*dir);
 	return ret;
 }
+
+int
+sl_store_seal(const char *store, char *errbuf)
+{
+	uint64_t sequence;
+	int dir, lock, ret;
+
+	ret = store_prepare(store, &dir, &lock, &sequence, errbuf);
+	if (ret < 0)
+		return ret;
+	close(lock);
+	close(dir);
+	return 0;
+}

@@ -152,6 +152,7 @@ main(void)
 	failed += find_tests();
 	failed += info_tests();
 	failed += writer_tests();
+	failed += mark_tests();
 	failed += recovery_tests();
 	failed += reader_tests();
 	return failed != 0;

@@ -48,6 +48,7 @@ extern bool test_fast_clock;
 int chunk_tests(void);
 int find_tests(void);
 int info_tests(void);
+int mark_tests(void);
 int writer_tests(void);
 int recovery_tests(void);
 int reader_tests(void);

@@ -34,6 +34,10 @@ struct sl_store_writer {
 	uint64_t heartbeat_since_chunk;
 	uint64_t dropped_since_chunk;
 
+	bool marks;
+	uint64_t next_mark; /* of the next packet */
+	uint64_t mark; /* of the last packet in chunk */
+
 	uint64_t packets, bytes;
 	uint32_t index[SL_CHUNK_MAX_PACKETS];
 };
@@ -179,6 +183,7 @@ sl_store_writer_create(const struct sl_store_writer_params *params, struct sl_st
 		return store_err(-ENOMEM, errbuf, "out of memory");
 	w->dir = w->head_fd = -1;
 	w->flush_interval = params->flush_interval;
+	w->marks = params->marks;
 	w->info.link_type = params->link_type;
 	w->info.snap_len = params->snap_len;
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -218,6 +223,7 @@ sl_store_writer_create(const struct sl_store_writer_params *params, struct sl_st
 		head_close(w->head, w->head_fd);
 		goto err;
 	}
+	w->out.tail = w->marks ? sizeof(struct chunk_mark) : 0;
 	close(lock);
 	close(store_dir);
 	*writer = w;
@@ -270,6 +276,8 @@ end_chunk(struct sl_store_writer *w)
 
 	w->chunk = NULL;
 	chunk_finish(h, w->index);
+	if (w->marks)
+		chunk_set_mark(h, w->mark);
 	return output_submit(&w->out);
 }
 
@@ -289,6 +297,7 @@ int
 sl_store_writer_append(struct sl_store_writer *w, uint64_t ts, uint32_t caplen, uint32_t len, uint8_t port,
 	uint8_t flags, const void *data, char *errbuf)
 {
+	const uint32_t tail = w->marks ? sizeof(struct chunk_mark) : 0;
 	uint64_t sec = ts / 1000000000u;
 	struct chunk_header *h;
 	struct sl_record *r;
@@ -299,15 +308,16 @@ sl_store_writer_append(struct sl_store_writer *w, uint64_t ts, uint32_t caplen, 
 	if (sec > UINT32_MAX)
 		return store_err(-ERANGE, errbuf, "packet time %" PRIu64 ".%09u s does not fit a pcap record", sec,
 			(unsigned int)(ts % 1000000000u));
-	if (caplen > CHUNK_MAX_CAPLEN) {
+	if (caplen > CHUNK_MAX_CAPLEN - tail) {
 		w->dropped_since_chunk++;
 		return store_err(-EMSGSIZE, errbuf, "packet of %" PRIu32 " bytes: a chunk holds at most %u", caplen,
-			CHUNK_MAX_CAPLEN);
+			CHUNK_MAX_CAPLEN - tail);
 	}
 	h = w->chunk;
 	if (h) {
 		end = h->records_off + h->records_len + CHUNK_RECORD_HEADER + caplen;
-		if (h->packets == SL_CHUNK_MAX_PACKETS || ((end + 3) & ~3u) + 4 * (h->packets + 1) > SL_CHUNK_SIZE) {
+		if (h->packets == SL_CHUNK_MAX_PACKETS ||
+			((end + 3) & ~3u) + 4 * (h->packets + 1) > SL_CHUNK_SIZE - tail) {
 			if (end_chunk(w) < 0)
 				return report(w, errbuf);
 			h = NULL;
@@ -336,6 +346,7 @@ sl_store_writer_append(struct sl_store_writer *w, uint64_t ts, uint32_t caplen, 
 	h->min_ts = ts < h->min_ts ? ts : h->min_ts;
 	h->max_ts = ts > h->max_ts ? ts : h->max_ts;
 	h->wire_bytes += len;
+	w->mark = w->next_mark;
 	w->clock = ts > w->clock ? ts : w->clock;
 	w->packets++;
 	w->bytes += CHUNK_RECORD_HEADER + caplen;
@@ -345,6 +356,12 @@ sl_store_writer_append(struct sl_store_writer *w, uint64_t ts, uint32_t caplen, 
 	if (flush_old(w) < 0)
 		return report(w, errbuf);
 	return 0;
+}
+
+void
+sl_store_writer_mark(struct sl_store_writer *w, uint64_t mark)
+{
+	w->next_mark = mark;
 }
 
 void
