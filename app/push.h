@@ -76,7 +76,7 @@ int push_find_range(struct push *push);
 
 /** Lcores of the map with their names, and consumers; nothing of EAL yet. @return 0 or -ENOMEM */
 int push_make_lcores(struct push *push);
-/** Start EAL with memory for all of it. @return as push_eal_init(), after a message */
+/** Start EAL with memory for all of it. @return as eal_init(), after a message */
 int push_start_eal(struct push *push, char **argv);
 /** Pipeline, writers, where each target begins, stages onto lcores. @return 0 or -errno, after a message */
 int push_wire(struct push *push);

@@ -26,7 +26,7 @@ push_cycles_ns(const struct push_moment *begun, uint64_t cycles)
 {
 	struct push_moment now = push_moment_now();
 
-	/* EAL's own idea of the TSC's frequency is a rough one: push_eal.c cuts its measurement short. */
+	/* EAL's own idea of the TSC's frequency is a rough one: eal.c cuts its measurement short. */
 	if (now.tsc <= begun->tsc)
 		return 0;
 	return (uint64_t)((double)cycles * (double)(now.ns - begun->ns) / (double)(now.tsc - begun->tsc));

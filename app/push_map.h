@@ -9,24 +9,16 @@
  * --map: which stages run on which lcore, and on which CPU each lcore is pinned.
  */
 
-#include <sched.h>
-#include <stdbool.h>
-#include <stddef.h>
+#include "lcore_map.h"
 
-#define PUSH_MAP_MAX 64 /**< lcores of a map at the most */
+#define PUSH_MAP_MAX LCORE_MAP_MAX
 
 #define PUSH_STAGE_READER 1u
 #define PUSH_STAGE_FILTER 2u
 #define PUSH_STAGE_WRITER 4u
 
-/** One lcore. */
-struct push_map_entry {
-	unsigned int stages; /**< PUSH_STAGE_* */
-	unsigned int cpu;
-};
-
 struct push_map {
-	struct push_map_entry lcores[PUSH_MAP_MAX];
+	struct lcore_entry lcores[PUSH_MAP_MAX];
 	unsigned int count;
 	unsigned int filters, writers; /**< lcores with that stage */
 };
@@ -44,16 +36,5 @@ void push_map_choose(const cpu_set_t *allowed, unsigned int targets, struct push
 
 /** As --map takes it. */
 void push_map_format(const struct push_map *map, char *text, size_t len);
-
-/** CPUs of the map. */
-void push_map_cpus(const struct push_map *map, cpu_set_t *cpus);
-
-/** Does any CPU carry more than one lcore? */
-bool push_map_shares_cpu(const struct push_map *map);
-
-/** Parse a CPU list such as `0,2-5`. @return 0 or -EINVAL */
-int push_cpu_list_parse(const char *text, cpu_set_t *cpus);
-/** Print one, as /proc does. */
-void push_cpu_list_format(const cpu_set_t *cpus, char *text, size_t len);
 
 #endif

@@ -18,7 +18,7 @@ cpus(const char *list)
 {
 	cpu_set_t set;
 
-	assert_int_equal(push_cpu_list_parse(list, &set), 0);
+	assert_int_equal(cpu_list_parse(list, &set), 0);
 	return set;
 }
 
@@ -107,10 +107,10 @@ cpu_lists(void **state)
 	char text[64];
 
 	(void)state;
-	push_cpu_list_format(&set, text, sizeof(text));
+	cpu_list_format(&set, text, sizeof(text));
 	assert_string_equal(text, "0-2,5,7");
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		assert_int_equal(push_cpu_list_parse(bad[i], &set), -EINVAL);
+		assert_int_equal(cpu_list_parse(bad[i], &set), -EINVAL);
 }
 
 int

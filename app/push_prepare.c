@@ -91,7 +91,6 @@ push_choose_cpus(struct push *push)
 {
 	const struct push_options *o = &push->options;
 	char errbuf[PUSH_ERRBUF];
-	cpu_set_t stage_cpus;
 
 	if (sched_getaffinity(0, sizeof(push->allowed), &push->allowed)) {
 		fprintf(stderr, "sluice push: CPU affinity: %s\n", strerror(errno));
@@ -103,32 +102,16 @@ push_choose_cpus(struct push *push)
 		fprintf(stderr, "sluice push: --map: %s\n", errbuf);
 		return SL_EXIT_REFUSED;
 	}
-	if (o->poll && push_map_shares_cpu(&push->map)) {
+	if (o->poll && lcore_map_shares_cpu(push->map.lcores, push->map.count)) {
 		fprintf(stderr,
 			"sluice push: --poll needs a CPU for each lcore, and this --map has lcores that share one\n");
 		return SL_EXIT_REFUSED;
 	}
-	if (o->helper_cpus) {
-		cpu_set_t usable;
-
-		if (push_cpu_list_parse(o->helper_cpus, &push->helper_cpus)) {
-			fprintf(stderr, "sluice push: --helper-cpus %s: not a CPU list such as 0,2-3\n",
-				o->helper_cpus);
-			return SL_EXIT_REFUSED;
-		}
-		CPU_AND(&usable, &push->helper_cpus, &push->allowed);
-		if (!CPU_EQUAL(&usable, &push->helper_cpus)) {
-			fprintf(stderr, "sluice push: --helper-cpus %s: not all of them may be used by this process\n",
-				o->helper_cpus);
-			return SL_EXIT_REFUSED;
-		}
-		return -1;
+	if (lcore_map_helpers(o->helper_cpus, push->map.lcores, push->map.count, &push->allowed, &push->helper_cpus,
+		    errbuf, sizeof(errbuf))) {
+		fprintf(stderr, "sluice push: --helper-cpus %s: %s\n", o->helper_cpus, errbuf);
+		return SL_EXIT_REFUSED;
 	}
-	push_map_cpus(&push->map, &stage_cpus);
-	CPU_AND(&stage_cpus, &stage_cpus, &push->allowed);
-	CPU_XOR(&push->helper_cpus, &push->allowed, &stage_cpus);
-	if (CPU_COUNT(&push->helper_cpus) == 0)
-		push->helper_cpus = push->allowed;
 	return -1;
 }
 

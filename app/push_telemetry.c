@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <rte_telemetry.h>
 
@@ -125,26 +123,6 @@ answer(const char *command, const char *params, struct rte_tel_data *d)
 	}
 	pthread_mutex_unlock(&lock);
 	return rc;
-}
-
-/* As EAL finds its runtime directory (eal_create_runtime_dir()). */
-bool
-push_telemetry_possible(void)
-{
-	static const char *const parts[] = {"/dpdk", "/sluice"};
-	const char *root = getuid() == 0 ? "/var/run" : getenv("XDG_RUNTIME_DIR");
-	char path[PATH_MAX];
-	struct stat st;
-
-	snprintf(path, sizeof(path), "%s", root ? root : "/tmp");
-	for (size_t i = 0; i < 2; i++) {
-		size_t len = strlen(path);
-
-		snprintf(path + len, sizeof(path) - len, "%s", parts[i]);
-		if (mkdir(path, 0700) != 0 && errno != EEXIST)
-			return false;
-	}
-	return stat(path, &st) == 0 && S_ISDIR(st.st_mode) && access(path, W_OK | X_OK) == 0;
 }
 
 void

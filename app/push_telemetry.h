@@ -9,12 +9,7 @@
  * Commands for dpdk-telemetry.py: /sluice/lcores, /sluice/stages, /sluice/targets and /sluice/target,N.
  */
 
-#include <stdbool.h>
-
 #include "push.h"
-
-/** Can EAL have its socket here? Else it would refuse to start. Main thread, before rte_eal_init(). */
-bool push_telemetry_possible(void);
 
 /** Answer commands from here on. Main thread, after rte_eal_init(), once all of push is wired. */
 void push_telemetry_start(const struct push *push);

@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "eal.h"
 #include "push.h"
-#include "push_eal.h"
 #include "sl_filter.h"
 
 #define SLOTS_MIN 32
@@ -245,15 +245,17 @@ int
 push_start_eal(struct push *push, char **argv)
 {
 	struct sl_pipeline_params params = pipeline_params(push);
-	struct push_eal eal = {
-		.map = &push->map,
+	struct eal eal = {
+		.command = "push",
+		.lcores = push->map.lcores,
+		.lcore_count = push->map.count,
 		.helper_cpus = &push->helper_cpus,
 		.allowed = &push->allowed,
 		.memory = sl_pipeline_memory(&params) + sl_writers_memory(push->targets, push->options.sink),
 		.no_huge = push->options.no_huge,
 		.extra = push->options.eal,
 	};
-	int rc = push_eal_init(&eal, argv);
+	int rc = eal_init(&eal, argv);
 
 	push->hugepages = eal.hugepages;
 	return rc;
