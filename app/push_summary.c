@@ -77,6 +77,28 @@ print_read(const struct push_summary *s, FILE *out)
 	fprintf(out, "\n");
 }
 
+/* What happened to a target besides its packets. */
+static void
+print_incidents(const char *desc, const struct sl_target_stats *stats, FILE *out)
+{
+	char begin[SL_TIME_SIZE] = "an unknown time", end[SL_TIME_SIZE] = "the end";
+
+	if (stats->parks)
+		fprintf(out, "target \"%s\": parked %" PRIu64 " time%s, %.1f s in all%s\n", desc, stats->parks,
+			stats->parks == 1 ? "" : "s", (double)stats->parked_ns / 1e9,
+			stats->parked ? ", and still is" : "; the others went on, and it caught up");
+	if (!stats->gaps)
+		return;
+	if (stats->gap_begin)
+		sl_time_format_utc(stats->gap_begin, begin);
+	if (stats->gap_end)
+		sl_time_format_utc(stats->gap_end, end);
+	fprintf(out,
+		"target \"%s\": %" PRIu64 " gap%s: %" PRIu64
+		" chunks were no longer in the store; the newest between %s and %s\n",
+		desc, stats->gaps, stats->gaps == 1 ? "" : "s", stats->gap_chunks, begin, end);
+}
+
 void
 push_summary_print(const struct push_summary *s, FILE *out)
 {
@@ -105,6 +127,10 @@ push_summary_print(const struct push_summary *s, FILE *out)
 		renamed += stats->renamed;
 		if (stats->example_renamed[0] && !example)
 			example = strdup(stats->example_renamed);
+	}
+	for (size_t t = 0; t < sl_config_targets(s->config); t++) {
+		sl_writers_target_stats(s->writers, (unsigned int)t, stats);
+		print_incidents(sl_config_target(s->config, t)->desc, stats, out);
 	}
 	if (renamed)
 		fprintf(out, "%" PRIu64 " files already existed; written as _1 (such as %s)\n", renamed,

@@ -94,6 +94,14 @@ tell_target(const struct push *push, const char *number, struct rte_tel_data *d)
 	rte_tel_data_add_dict_u64(d, "files", stats->files);
 	rte_tel_data_add_dict_u64(d, "renamed", stats->renamed);
 	rte_tel_data_add_dict_u64(d, "late", stats->late);
+	rte_tel_data_add_dict_int(d, "parked", stats->parked);
+	rte_tel_data_add_dict_int(d, "catching_up", stats->catching_up);
+	rte_tel_data_add_dict_u64(d, "parks", stats->parks);
+	rte_tel_data_add_dict_u64(d, "parked_ns", stats->parked_ns);
+	rte_tel_data_add_dict_u64(d, "gaps", stats->gaps);
+	rte_tel_data_add_dict_u64(d, "gap_chunks", stats->gap_chunks);
+	rte_tel_data_add_dict_u64(d, "gap_begin", stats->gap_begin);
+	rte_tel_data_add_dict_u64(d, "gap_end", stats->gap_end);
 	rte_tel_data_add_dict_int(d, "failing", stats->failing);
 	rte_tel_data_add_dict_int(d, "error", stats->failing ? stats->error : 0);
 	free(stats);

@@ -318,6 +318,20 @@ sl_pipeline_peek(struct sl_pipeline *p, unsigned int w)
 	return inlet->current;
 }
 
+bool
+sl_pipeline_has_more(const struct sl_pipeline *p, unsigned int w)
+{
+	uint64_t next = atomic_load_explicit(&p->inlets[w].passed, memory_order_relaxed) + 1;
+
+	return atomic_load_explicit(&p->slots[next & p->slot_mask].dealt, memory_order_relaxed) >> 8 == next + 1;
+}
+
+void
+sl_pipeline_wake(struct sl_pipeline *p)
+{
+	sl_bell_ring(&p->params.reader_lcore->bell);
+}
+
 void
 sl_pipeline_pass(struct sl_pipeline *p, unsigned int w)
 {

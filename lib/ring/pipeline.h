@@ -57,8 +57,11 @@ struct sl_pipeline {
 	struct sl_reader *reader;
 	struct sl_cursor head, catchup;
 	bool catching_up;
-	bool catchup_turn;   /**< head and catch-up take turns */
+	unsigned int turn;   /**< head and catch-up take turns */
 	uint32_t *in_group;  /**< [target]: the consumer's word when it joined the catch-up group, 0: not in it */
+	unsigned int attached, group; /**< targets that the head serves, and that catch up */
+	uint32_t room;       /**< chunks that every one of the group can take now */
+	unsigned int catchup_in_flight; /**< dispatches of the catch-up cursor that not all writers have passed */
 	bool has_end, ended; /**< an end is set; END has been sent to all that are attached */
 	bool stopped;        /**< STOP has been sent */
 	struct sl_position end;

@@ -9,6 +9,9 @@
  * The head cursor serves all attached targets. Targets that were away and are ready again share one catch-up cursor at
  * the lowest of their positions; it runs in turns with the head until it meets it, and then they are attached. A
  * dispatch that a target has had already, or cannot take yet, is ignored by it, so a cursor needs to know no target.
+ *
+ * Catching up must not slow the others down: while the head has something to serve, a few targets that catch up get
+ * only a small share of the dispatches, and never more chunks than they have said they have room for.
  */
 
 #include <errno.h>
@@ -18,6 +21,7 @@
 
 #define STOP_CHUNKS 64 /* committed chunks that a stop still serves: what a push that keeps up may lie behind */
 #define COMPLETIONS 32
+#define CATCHUP_SHARE 32 /* one dispatch in so many is for a few that catch up while the head is busy */
 
 static uint64_t
 now_ns(void)
@@ -47,6 +51,7 @@ free_passed(struct sl_pipeline *p)
 		if (slot->buf)
 			p->free_bufs[p->free_count++] = slot->buf;
 		slot->buf = NULL;
+		p->catchup_in_flight -= slot->catchup;
 	}
 }
 
@@ -91,7 +96,10 @@ attach(struct sl_pipeline *p, unsigned int t, uint32_t word)
 	/* Fails if the target has changed since: then it is looked at anew. */
 	atomic_compare_exchange_strong(&p->params.consumers[t].word, &word, attached);
 	p->in_group[t] = 0;
+	p->attached++;
+	/* what was said at the head while it was not there: the end, and a clock that may not move any more */
 	p->ended = false;
+	p->clock = 0;
 }
 
 static int
@@ -102,27 +110,83 @@ cursor_cmp(const struct sl_cursor *cursor, const struct sl_position *position)
 	return cursor->chunk < position->chunk ? -1 : cursor->chunk > position->chunk;
 }
 
-/* Attach targets that the head will still serve; let the others join the catch-up group. */
-static void
-welcome_ready(struct sl_pipeline *p)
+static uint64_t
+cursor_key(const struct sl_cursor *cursor)
 {
-	for (unsigned int t = 0; t < p->params.targets; t++) {
-		struct sl_consumer *consumer = &p->params.consumers[t];
-		uint32_t word = consumer_word(consumer);
+	const struct sl_position position = {.sequence = cursor->sequence, .chunk = cursor->chunk};
 
-		if ((word & 3u) != SL_CONSUMER_READY || (word | 1u << 31) == p->in_group[t])
-			continue;
-		if (cursor_cmp(&p->head, &consumer->next) <= 0) {
+	return sl_position_key(&position);
+}
+
+static void
+set_catchup(struct sl_pipeline *p, uint64_t key)
+{
+	uint64_t sequence = key >> 40;
+
+	/* The capture is asked for only if it is another one. */
+	if (sequence != p->catchup.sequence)
+		p->catchup.stream = NULL;
+	p->catchup.sequence = sequence;
+	p->catchup.chunk = key & ((UINT64_C(1) << 40) - 1);
+	p->catching_up = true;
+}
+
+static bool
+is_stopping(const struct sl_pipeline *p)
+{
+	return p->has_end && p->end.packet == UINT32_MAX;
+}
+
+/* Attach the target if the head will still serve it; else it joins, or is in, the catch-up group. @return its place */
+static uint64_t
+welcome(struct sl_pipeline *p, unsigned int t, uint32_t word)
+{
+	struct sl_consumer *consumer = &p->params.consumers[t];
+	uint64_t at = atomic_load_explicit(&consumer->at, memory_order_relaxed);
+	uint32_t room = atomic_load_explicit(&consumer->room, memory_order_relaxed);
+
+	/* The top bit tells a word of 0 changes from "not in the group". */
+	if ((word | 1u << 31) != p->in_group[t]) {
+		if (cursor_key(&p->head) <= at) {
 			attach(p, t, word);
+			return UINT64_MAX;
+		}
+		p->in_group[t] = word | 1u << 31;
+		if (!is_stopping(p) && (!p->catching_up || cursor_key(&p->catchup) > at))
+			set_catchup(p, at);
+	}
+	p->group++;
+	if (room != 0 && room - 1 < p->room)
+		p->room = room - 1;
+	return at;
+}
+
+/* Who is attached, who is ready and where, who has gone away. */
+static void
+look_at_targets(struct sl_pipeline *p)
+{
+	uint64_t lowest = UINT64_MAX;
+
+	p->attached = p->group = 0;
+	p->room = UINT32_MAX;
+	for (unsigned int t = 0; t < p->params.targets; t++) {
+		uint32_t word = consumer_word(&p->params.consumers[t]);
+		uint64_t at;
+
+		if ((word & 3u) != SL_CONSUMER_READY) {
+			p->attached += (word & 3u) == SL_CONSUMER_ATTACHED;
+			p->in_group[t] = 0;
 			continue;
 		}
-		/* The top bit tells a word of 0 changes from "not in the group". */
-		p->in_group[t] = word | 1u << 31;
-		if (!p->catching_up || cursor_cmp(&p->catchup, &consumer->next) > 0)
-			p->catchup =
-				(struct sl_cursor){.sequence = consumer->next.sequence, .chunk = consumer->next.chunk};
-		p->catching_up = true;
+		at = welcome(p, t, word);
+		if (at < lowest)
+			lowest = at;
 	}
+	if (p->group == 0)
+		p->catching_up = false;
+	/* those for whom it went on here have gone away again */
+	else if (p->catching_up && cursor_key(&p->catchup) < lowest)
+		set_catchup(p, lowest);
 }
 
 /* The catch-up cursor has met the head: its whole group goes on with the head. */
@@ -130,6 +194,7 @@ static void
 merge_catchup(struct sl_pipeline *p)
 {
 	p->catching_up = false;
+	p->group = 0;
 	for (unsigned int t = 0; t < p->params.targets; t++) {
 		uint32_t word = consumer_word(&p->params.consumers[t]);
 
@@ -160,6 +225,7 @@ plan_chunk(struct sl_pipeline *p, struct sl_cursor *cursor)
 	p->free_count--;
 	slot->reading = true;
 	slot->dispatch.next.chunk = ++cursor->chunk;
+	p->catchup_in_flight += slot->catchup;
 	p->planned++;
 	return PLAN_DONE;
 }
@@ -168,7 +234,8 @@ plan_chunk(struct sl_pipeline *p, struct sl_cursor *cursor)
 static enum plan
 plan_word(struct sl_pipeline *p, enum sl_dispatch_type type, struct sl_cursor *cursor, const struct sl_cursor *next)
 {
-	struct sl_dispatch *d = &next_slot(p, type, cursor)->dispatch;
+	struct sl_slot *slot = next_slot(p, type, cursor);
+	struct sl_dispatch *d = &slot->dispatch;
 
 	if (next) {
 		d->next = (struct sl_position){.sequence = next->sequence, .chunk = next->chunk};
@@ -177,6 +244,7 @@ plan_word(struct sl_pipeline *p, enum sl_dispatch_type type, struct sl_cursor *c
 			sl_pipeline_post(p, d, type == SL_DISPATCH_GAP ? ENOENT : 0);
 		*cursor = *next;
 	}
+	p->catchup_in_flight += slot->catchup;
 	p->planned++;
 	return PLAN_DONE;
 }
@@ -259,10 +327,9 @@ take_stop(struct sl_pipeline *p)
 {
 	uint64_t chunk = p->head.chunk;
 
-	if (p->stopped || (p->has_end && p->end.packet == UINT32_MAX) ||
-		!atomic_load_explicit(&p->stop, memory_order_acquire))
+	if (p->stopped || is_stopping(p) || !atomic_load_explicit(&p->stop, memory_order_acquire))
 		return;
-	if (p->head.stream) {
+	if (p->head.stream && p->attached) {
 		uint64_t committed = limit(p, &p->head);
 
 		if (committed > chunk && committed - chunk <= STOP_CHUNKS)
@@ -289,31 +356,50 @@ plan_end(struct sl_pipeline *p)
 	return plan_word(p, SL_DISPATCH_END, &p->head, NULL);
 }
 
+/* With nobody there to take it, what the head would read would only be read again. */
+static enum plan
+plan_head(struct sl_pipeline *p)
+{
+	enum plan plan;
+
+	if (p->attached == 0 && !is_stopping(p))
+		return PLAN_NOTHING;
+	plan = plan_cursor(p, &p->head);
+	return plan == PLAN_NOTHING ? plan_end(p) : plan;
+}
+
+static enum plan
+plan_catchup(struct sl_pipeline *p)
+{
+	unsigned int most = p->attached ? p->window / 2 : p->window;
+
+	if (!p->catching_up || p->catchup_in_flight >= most || p->catchup_in_flight >= p->room)
+		return PLAN_NOTHING;
+	return plan_cursor(p, &p->catchup);
+}
+
 static enum plan
 plan_one(struct sl_pipeline *p)
 {
-	enum plan plan = PLAN_NOTHING;
+	enum plan plan;
+	unsigned int turns;
 
 	take_stop(p);
-	welcome_ready(p);
+	look_at_targets(p);
 	if (p->catching_up) {
 		const struct sl_position head = {.sequence = p->head.sequence, .chunk = p->head.chunk};
 
 		if (cursor_cmp(&p->catchup, &head) >= 0)
 			merge_catchup(p);
 	}
-	p->catchup_turn = !p->catchup_turn;
-	if (p->catching_up && p->catchup_turn) {
-		plan = plan_cursor(p, &p->catchup);
+	turns = p->group * 2 > p->attached ? 2 : CATCHUP_SHARE;
+	if (++p->turn % turns == 0) {
+		plan = plan_catchup(p);
 		if (plan != PLAN_NOTHING)
 			return plan;
 	}
-	plan = plan_cursor(p, &p->head);
-	if (plan == PLAN_NOTHING)
-		plan = plan_end(p);
-	if (plan == PLAN_NOTHING && p->catching_up)
-		plan = plan_cursor(p, &p->catchup);
-	return plan;
+	plan = plan_head(p);
+	return plan == PLAN_NOTHING ? plan_catchup(p) : plan;
 }
 
 /* ---------------------------------------------------------------- sending */

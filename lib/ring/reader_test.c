@@ -211,6 +211,7 @@ take(unsigned int t, const struct sl_dispatch *d)
 		sl_consumer_set(&rig.consumers[t], SL_CONSUMER_DONE);
 	}
 	target->next = d->next;
+	atomic_store(&rig.consumers[t].at, sl_position_key(&target->next));
 }
 
 /* One round of all stages. @return dispatches that writer 0 passed */
@@ -400,6 +401,132 @@ a_target_may_fail_again_while_it_catches_up(void **state)
 }
 
 static void
+set_ready(unsigned int t, uint32_t room)
+{
+	rig.consumers[t].next = rig.targets[t].next;
+	atomic_store(&rig.consumers[t].room, room + 1);
+	sl_consumer_set(&rig.consumers[t], SL_CONSUMER_READY);
+}
+
+static void
+what_nobody_takes_is_not_read(void **state)
+{
+	struct sl_pipeline_stats stats;
+	struct sl_position end;
+
+	(void)state;
+	make_capture("a", 100);
+	open_capture("a");
+	end = end_of(0);
+	start(1, 1, 2, NULL, &end);
+	run_until_taken(0, 10);
+	sl_consumer_set(&rig.consumers[0], SL_CONSUMER_AWAY);
+	sl_consumer_set(&rig.consumers[1], SL_CONSUMER_AWAY);
+	for (unsigned int i = 0; i < 1000; i++)
+		round_of_polls();
+	sl_pipeline_get_stats(rig.pipeline, &stats);
+	assert_in_range(stats.chunks, 10, 10 + SLOTS);
+	for (unsigned int t = 0; t < 2; t++)
+		set_ready(t, UINT32_MAX - 1);
+	run_to_end();
+	for (unsigned int t = 0; t < 2; t++)
+		check_taken(t, 0, 100);
+	sl_pipeline_get_stats(rig.pipeline, &stats);
+	assert_int_equal(stats.chunks, 100);
+	assert_in_range(stats.catchup_chunks, 0, SLOTS);
+}
+
+static void
+catching_up_leaves_most_of_the_time_to_the_others(void **state)
+{
+	struct sl_position end;
+	unsigned int before;
+
+	(void)state;
+	make_capture("a", 400);
+	open_capture("a");
+	end = end_of(0);
+	start(1, 1, 4, NULL, &end);
+	run_until_taken(0, 10);
+	sl_consumer_set(&rig.consumers[3], SL_CONSUMER_AWAY);
+	run_until_taken(0, 100);
+	before = rig.targets[3].count;
+	set_ready(3, UINT32_MAX - 1);
+	run_until_taken(0, 400);
+	/* but it is not forgotten */
+	assert_in_range(rig.targets[3].count - before, 5, 300 / 8);
+	run_to_end();
+	for (unsigned int t = 0; t < 4; t++)
+		check_taken(t, 0, 400);
+}
+
+static void
+no_more_is_read_than_there_is_room_for(void **state)
+{
+	struct sl_pipeline_stats stats;
+	struct sl_position end;
+
+	(void)state;
+	make_capture("a", 100);
+	open_capture("a");
+	end = end_of(0);
+	start(1, 1, 2, NULL, &end);
+	run_until_taken(0, 10);
+	sl_consumer_set(&rig.consumers[1], SL_CONSUMER_AWAY);
+	run_until_taken(0, 100);
+	set_ready(1, 0);
+	for (unsigned int i = 0; i < 1000; i++)
+		round_of_polls();
+	sl_pipeline_get_stats(rig.pipeline, &stats);
+	assert_int_equal(stats.catchup_chunks, 0);
+	/* it takes nothing yet: three are on their way, and no fourth one is read */
+	for (unsigned int i = 0; i < 30; i++) {
+		struct sl_stage reader = sl_pipeline_reader_stage(rig.pipeline);
+
+		atomic_store(&rig.consumers[1].room, 3 + 1);
+		reader.poll(reader.ctx);
+		usleep(1000);
+	}
+	sl_pipeline_get_stats(rig.pipeline, &stats);
+	assert_int_equal(stats.catchup_chunks, 3);
+	run_to_end();
+	check_taken(1, 0, 100);
+	sl_pipeline_get_stats(rig.pipeline, &stats);
+	assert_in_range(stats.catchup_chunks, 80, 90);
+}
+
+/* One that comes and goes far behind: the other one's way is not walked again each time. */
+static void
+the_cursor_goes_on_where_it_is_needed(void **state)
+{
+	struct sl_pipeline_stats stats;
+	struct sl_position end;
+
+	(void)state;
+	make_capture("a", 200);
+	open_capture("a");
+	end = end_of(0);
+	start(1, 1, 3, NULL, &end);
+	run_until_taken(0, 10);
+	sl_consumer_set(&rig.consumers[1], SL_CONSUMER_AWAY);
+	run_until_taken(0, 150);
+	sl_consumer_set(&rig.consumers[2], SL_CONSUMER_AWAY);
+	run_until_taken(0, 200);
+	set_ready(2, UINT32_MAX - 1);
+	set_ready(1, 1);
+	for (unsigned int i = 0; i < 5; i++)
+		round_of_polls();
+	sl_consumer_set(&rig.consumers[1], SL_CONSUMER_AWAY);
+	run_until_taken(2, 200);
+	sl_pipeline_get_stats(rig.pipeline, &stats);
+	assert_in_range(stats.catchup_chunks, 50 - SLOTS, 50 + 3 * SLOTS);
+	set_ready(1, UINT32_MAX - 1);
+	run_to_end();
+	for (unsigned int t = 0; t < 3; t++)
+		check_taken(t, 0, 200);
+}
+
+static void
 the_stream_goes_on_in_the_next_capture(void **state)
 {
 	struct sl_pipeline_event event;
@@ -518,6 +645,10 @@ reader_tests(void)
 		cmocka_unit_test_setup_teardown(targets_that_start_behind_are_served_too, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_target_that_was_away_catches_up, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_target_may_fail_again_while_it_catches_up, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_nobody_takes_is_not_read, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(catching_up_leaves_most_of_the_time_to_the_others, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(no_more_is_read_than_there_is_room_for, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_cursor_goes_on_where_it_is_needed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_stream_goes_on_in_the_next_capture, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_damaged_chunk_is_passed_over, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(stop_reaches_all_targets, set_up, tear_down),

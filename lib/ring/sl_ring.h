@@ -107,7 +107,7 @@ struct sl_dispatch {
 
 enum sl_consumer_state {
 	SL_CONSUMER_ATTACHED, /**< takes what the head cursor serves */
-	SL_CONSUMER_AWAY,     /**< cannot take anything (an endpoint fails); nobody waits for it */
+	SL_CONSUMER_AWAY,     /**< cannot take anything (an endpoint fails or hangs); nobody waits for it */
 	SL_CONSUMER_READY,    /**< wants to be served from next on */
 	SL_CONSUMER_DONE,     /**< took END and has published everything, or gave up */
 };
@@ -119,8 +119,19 @@ enum sl_consumer_state {
  */
 struct sl_consumer {
 	_Alignas(SL_CACHE_LINE) _Atomic uint32_t word; /**< changes << 2 | enum sl_consumer_state */
-	struct sl_position next; /**< valid for the reader while READY */
+	/** READY: chunks that it can take now, plus 1, so that none is read for nothing; 0: any number. */
+	_Atomic uint32_t room;
+	/** READY: the chunk that it takes next, as sl_position_key(); it goes on while the target catches up. */
+	_Atomic uint64_t at;
+	struct sl_position next; /**< where READY begins; sl_consumer_set() tells the reader */
 };
+
+/** A chunk's place as one number, ascending with it. */
+static inline uint64_t
+sl_position_key(const struct sl_position *position)
+{
+	return position->sequence << 40 | position->chunk;
+}
 
 /** A target's state as the reader or its writer sees it. Any thread. */
 static inline enum sl_consumer_state
@@ -135,6 +146,8 @@ sl_consumer_set(struct sl_consumer *consumer, enum sl_consumer_state state)
 {
 	uint32_t word = atomic_load_explicit(&consumer->word, memory_order_relaxed);
 
+	if (state == SL_CONSUMER_READY)
+		atomic_store_explicit(&consumer->at, sl_position_key(&consumer->next), memory_order_relaxed);
 	/* The reader may turn READY into ATTACHED in between; that change does not count, so the new word still differs. */
 	atomic_store_explicit(&consumer->word, ((word >> 2) + 1) << 2 | (uint32_t)state, memory_order_release);
 }
@@ -252,6 +265,10 @@ struct sl_stage sl_pipeline_filter_stage(struct sl_pipeline *pipeline, unsigned 
 
 /** The next dispatch that writer w has not passed, in ascending order, or NULL. Writer lcore w only; never blocks. */
 struct sl_dispatch *sl_pipeline_peek(struct sl_pipeline *pipeline, unsigned int w);
+/** Is there another dispatch behind the one that sl_pipeline_peek() returned? Writer lcore w only. */
+bool sl_pipeline_has_more(const struct sl_pipeline *pipeline, unsigned int w);
+/** A target is READY, or has more room: let the reader see it at once. Any thread. */
+void sl_pipeline_wake(struct sl_pipeline *pipeline);
 /** Writer w is through with the dispatch that sl_pipeline_peek() returned; it may not touch it any more. */
 void sl_pipeline_pass(struct sl_pipeline *pipeline, unsigned int w);
 

@@ -29,6 +29,7 @@ struct sl_block {
 	uint32_t len;         /**< bytes to write: fill, padded for the last block of a file */
 	uint32_t done;        /**< bytes of these that have been written */
 	uint32_t epoch;       /**< the target's count of failures when the write was submitted */
+	uint64_t submitted;   /**< CLOCK_MONOTONIC ns */
 };
 
 struct sl_block_pool {

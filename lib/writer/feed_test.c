@@ -191,6 +191,14 @@ next_dispatch(void)
 			return true;
 		}
 		feed.phase = 0;
+		if (feed.cursor == feed.stream->gap_at && feed.stream->gap_to) {
+			/* as the catch-up cursor meets it: from a place that not all of its targets have */
+			feed.d.type = SL_DISPATCH_GAP;
+			feed.d.position = position_of(feed.cursor - 1);
+			feed.d.next = position_of(feed.stream->gap_to);
+			feed.cursor = feed.stream->gap_to;
+			return true;
+		}
 		make_chunk(feed.cursor++);
 		return true;
 	}
@@ -232,6 +240,20 @@ sl_pipeline_pass(struct sl_pipeline *pipeline, unsigned int w)
 	(void)pipeline;
 	(void)w;
 	feed.have = false;
+}
+
+bool
+sl_pipeline_has_more(const struct sl_pipeline *pipeline, unsigned int w)
+{
+	(void)pipeline;
+	(void)w;
+	return true;
+}
+
+void
+sl_pipeline_wake(struct sl_pipeline *pipeline)
+{
+	(void)pipeline;
 }
 
 int

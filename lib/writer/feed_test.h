@@ -37,6 +37,7 @@ struct feed_stream {
 	size_t chunks;
 	size_t roll_at;           /**< chunk at which another capture begins, 0: none */
 	uint32_t link_type2;
+	size_t gap_at, gap_to;    /**< chunks from gap_at up to gap_to are gone; 0, 0: none */
 };
 
 struct feed_options {
@@ -73,6 +74,7 @@ size_t feed_read(const char *path, uint32_t *numbers, size_t max);
 int gather_tests(void);
 int split_tests(void);
 int publish_tests(void);
+int park_tests(void);
 int journal_tests(void);
 int crash_tests(void);
 

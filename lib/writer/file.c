@@ -199,6 +199,7 @@ sl_file_kick(struct sl_file *f)
 			break;
 		}
 		b->epoch = t->epoch;
+		b->submitted = t->writer->now;
 		if (!sl_uring_write(t->writer, t->uring, f, &iov, 1, b->offset + b->done, b))
 			break;
 		f->queue = b->next;
@@ -230,6 +231,7 @@ sl_file_written(struct sl_block *b, int result)
 	struct sl_target *t = f->target;
 
 	f->in_flight--;
+	sl_park_wrote(t, b->submitted);
 	if (result < 0 || result == 0) {
 		queue_return(f, b);
 		if (result == -EAGAIN || result == -EINTR || result == -ECANCELED) {

@@ -43,6 +43,15 @@ sl_queue_create(unsigned int entries, bool multi_producer)
 	return r;
 }
 
+static uint64_t
+now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 static void
 run(struct sl_job *job)
 {
@@ -108,8 +117,12 @@ helper_main(void *arg)
 		struct sl_job *job = next_job(h);
 
 		if (job) {
+			atomic_store_explicit(&h->busy_since, now_ns(), memory_order_relaxed);
+			atomic_store_explicit(&job->begun, true, memory_order_relaxed);
 			run(job);
 			give_back(e, job);
+			atomic_store_explicit(&e->progress_at, now_ns(), memory_order_relaxed);
+			atomic_store_explicit(&h->busy_since, 0, memory_order_relaxed);
 			continue;
 		}
 		if (atomic_load_explicit(&e->quit, memory_order_acquire))
@@ -119,6 +132,21 @@ helper_main(void *arg)
 	}
 }
 
+static int
+add_helper(struct sl_endpoint *e)
+{
+	struct sl_helper *h = &e->helpers[e->started];
+	int rc;
+
+	h->endpoint = e;
+	h->index = e->started;
+	rc = pthread_create(&h->thread, NULL, helper_main, h);
+	if (rc)
+		return -rc;
+	e->started++;
+	return 0;
+}
+
 int
 sl_endpoint_start(struct sl_endpoint *e, struct sl_writers *writers, unsigned int jobs)
 {
@@ -126,9 +154,9 @@ sl_endpoint_start(struct sl_endpoint *e, struct sl_writers *writers, unsigned in
 	int rc;
 
 	e->writers = writers;
-	e->wanted = 1;
+	/* two jobs of one target may hang, which must not take all of those that do more than open files */
 	for (i = 0; i < writers->target_count; i++)
-		e->wanted += writers->targets[i].endpoint == e;
+		e->wanted += 2 * (writers->targets[i].endpoint == e);
 	if (e->wanted > SL_HELPERS)
 		e->wanted = SL_HELPERS;
 	e->urgent = sl_queue_create(jobs, true);
@@ -139,11 +167,9 @@ sl_endpoint_start(struct sl_endpoint *e, struct sl_writers *writers, unsigned in
 	sem_init(&e->work, 0, 0);
 	sem_init(&e->urgent_work, 0, 0);
 	for (i = 0; i < e->wanted; i++) {
-		e->helpers[i] = (struct sl_helper){.endpoint = e, .index = i};
-		rc = pthread_create(&e->helpers[i].thread, NULL, helper_main, &e->helpers[i]);
+		rc = add_helper(e);
 		if (rc)
-			return -rc;
-		e->started++;
+			return rc;
 	}
 	return 0;
 }
@@ -155,6 +181,84 @@ sl_endpoint_post(struct sl_endpoint *e, struct sl_job *job, bool urgent)
 	sem_post(&e->work);
 	if (urgent)
 		sem_post(&e->urgent_work);
+}
+
+/* ---------------------------------------------------------------- helpers for those that hang */
+
+#define HANGS_NS UINT64_C(500000000)
+
+static bool
+helper_hangs(struct sl_endpoint *e)
+{
+	uint64_t now = now_ns();
+
+	for (unsigned int i = 0; i < e->started; i++) {
+		uint64_t since = atomic_load_explicit(&e->helpers[i].busy_since, memory_order_relaxed);
+
+		if (since && now - since > HANGS_NS)
+			return true;
+	}
+	return false;
+}
+
+static void
+relieve(struct sl_endpoint *e)
+{
+	/* busy is not hung: more threads would only make more of what is too much already */
+	if (e->started >= SL_HELPERS_MAX || !helper_hangs(e))
+		return;
+	if (add_helper(e) == 0)
+		WLOG(NOTICE, "%s: a system call hangs; thread %u does what waits behind it\n", e->key, e->started);
+}
+
+static void *
+spare_main(void *arg)
+{
+	struct sl_writers *all = arg;
+	const void *cpus = all->params.helper_cpus;
+
+	pthread_setname_np(pthread_self(), "sl-meta-spare");
+	if (cpus)
+		(void)pthread_setaffinity_np(pthread_self(), sizeof(cpu_set_t), cpus);
+	for (;;) {
+		while (sem_wait(&all->spare_work) < 0 && errno == EINTR)
+			;
+		if (atomic_load_explicit(&all->spare_quit, memory_order_acquire))
+			return NULL;
+		for (unsigned int i = 0; i < all->endpoint_count; i++)
+			if (atomic_exchange(&all->endpoints[i].starved, false))
+				relieve(&all->endpoints[i]);
+	}
+}
+
+int
+sl_spare_start(struct sl_writers *all)
+{
+	int rc;
+
+	sem_init(&all->spare_work, 0, 0);
+	rc = pthread_create(&all->spare, NULL, spare_main, all);
+	all->spare_started = rc == 0;
+	return -rc;
+}
+
+void
+sl_spare_stop(struct sl_writers *all)
+{
+	if (!all->spare_started)
+		return;
+	atomic_store_explicit(&all->spare_quit, true, memory_order_release);
+	sem_post(&all->spare_work);
+	pthread_join(all->spare, NULL);
+	sem_destroy(&all->spare_work);
+	all->spare_started = false;
+}
+
+void
+sl_endpoint_starved(struct sl_endpoint *e)
+{
+	if (!atomic_exchange(&e->starved, true))
+		sem_post(&e->writers->spare_work);
 }
 
 /* CLOCK_REALTIME of a CLOCK_MONOTONIC time: what pthread_timedjoin_np() wants. */

@@ -8,11 +8,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "mount.h"
@@ -21,6 +25,7 @@
 
 #define LOCK_TRIES 500
 #define LOCK_PAUSE_US 10000
+#define PROBE_SECONDS 2
 
 /* ---------------------------------------------------------------- settling: files, in any thread but an lcore */
 
@@ -402,6 +407,83 @@ defer(struct sl_target *t, int error)
 	r->file = s->has_intent ? s->intent.file : s->at.file;
 }
 
+struct probe {
+	sem_t done;
+	_Atomic int owners; /* the thread may outlive the wait for it */
+	char path[SL_PATH_MAX];
+};
+
+static void
+leave_probe(struct probe *p)
+{
+	if (atomic_fetch_sub(&p->owners, 1) > 1)
+		return;
+	sem_destroy(&p->done);
+	free(p);
+}
+
+static void *
+probe_main(void *arg)
+{
+	struct probe *p = arg;
+	int fd = sl_ops.open(p->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
+
+	if (fd >= 0)
+		close(fd);
+	sem_post(&p->done);
+	leave_probe(p);
+	return NULL;
+}
+
+/* Does the file system answer? What is settled here, before the start, would hold up all targets. */
+static bool
+answers(const char *path)
+{
+	struct probe *p = calloc(1, sizeof(*p));
+	struct timespec until;
+	pthread_t thread;
+	int rc;
+
+	if (!p)
+		return true;
+	snprintf(p->path, sizeof(p->path), "%s", path);
+	p->owners = 2;
+	sem_init(&p->done, 0, 0);
+	if (pthread_create(&thread, NULL, probe_main, p) != 0) {
+		p->owners = 1;
+		leave_probe(p);
+		return true;
+	}
+	pthread_detach(thread);
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += PROBE_SECONDS;
+	do
+		rc = sem_clockwait(&p->done, CLOCK_MONOTONIC, &until);
+	while (rc < 0 && errno == EINTR);
+	leave_probe(p);
+	return rc == 0;
+}
+
+/* @return 0; -ENODEV or -ETIME: it cannot be settled now, see the job */
+static int
+look_before(struct sl_target *t, const struct sl_journal_state *s)
+{
+	const struct sl_open_file *o = s->has_intent ? &s->intent.file : &s->at.file;
+	const char *path = o->present ? o->pending : s->open_count ? s->opens[s->open_count - 1] : NULL;
+
+	if (!s->has_mark && !s->has_intent && !s->open_count)
+		return 0;
+	if (t->mount[0] && !sl_mount_is_mounted(t->mount))
+		return sl_job_fail(&t->chain, -ENODEV, "mount point", t->mount);
+	if (!path)
+		return 0;
+	/* one wait for each mount, however many targets it has */
+	if (!t->endpoint->silent && answers(path))
+		return 0;
+	t->endpoint->silent = true;
+	return sl_job_fail(&t->chain, -ETIME, "open", path);
+}
+
 static int
 open_target(struct sl_target *t, char *errbuf)
 {
@@ -417,8 +499,9 @@ open_target(struct sl_target *t, char *errbuf)
 	s = sl_journal_state(t->journal);
 	job = &t->chain;
 	job->target = t;
-	if (t->mount[0] && !sl_mount_is_mounted(t->mount) && (s->has_mark || s->has_intent || s->open_count)) {
-		defer(t, sl_job_fail(job, -ENODEV, "mount point", t->mount));
+	rc = look_before(t, s);
+	if (rc < 0) {
+		defer(t, rc);
 		return 0;
 	}
 	rc = settle(job);

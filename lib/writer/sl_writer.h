@@ -116,7 +116,15 @@ struct sl_target_stats {
 	uint32_t crc;             /**< CRC-32 of all record bytes in order */
 	bool failing;             /**< cannot write now */
 	bool gave_up;             /**< --once: retry_for is over */
-	int error;                /**< errno of the newest failure, positive */
+	int error;                /**< errno of the newest failure, positive; ETIME: it hangs (sl_writer_error_text()) */
+	bool parked;              /**< its endpoint hangs or crawls; the others go on */
+	bool catching_up;         /**< takes again, behind the others */
+	uint64_t parks;           /**< times parked */
+	uint64_t parked_ns;       /**< in all, until now */
+	uint64_t gaps;            /**< ranges that the store had lost before the target came to them */
+	uint64_t gap_chunks;      /**< chunks of these; of a capture that is gone as a whole the number is unknown */
+	uint64_t gap_begin;       /**< of the newest gap: time of the last packet before it, ns; 0: unknown */
+	uint64_t gap_end;         /**< ... and of the first one behind it; 0: none has come yet */
 	uint64_t first_unpublished_ts; /**< ns, 0 if none */
 	char error_path[SL_PATH_MAX];
 	char example_renamed[SL_PATH_MAX]; /**< one file that got _1, or "" */

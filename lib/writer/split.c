@@ -385,6 +385,48 @@ use_stream(struct sl_target *t, const struct sl_dispatch *d)
 	}
 }
 
+/* Chunks that are gone are gone for every target that stands among them. */
+static void
+take_gap(struct sl_target *t, const struct sl_dispatch *d)
+{
+	if (sl_position_cmp(&t->next, &d->position) < 0 || sl_position_cmp(&t->next, &d->next) >= 0)
+		return;
+	if (!t->in_gap) {
+		t->in_gap = true;
+		t->gap_position = t->next;
+		SL_COUNT(t->stats.gaps, 1);
+		atomic_store_explicit(&t->stats.gap_begin, t->window.clock, memory_order_relaxed);
+		atomic_store_explicit(&t->stats.gap_end, 0, memory_order_relaxed);
+	}
+	if (t->next.sequence == d->next.sequence) {
+		SL_COUNT(t->stats.gap_chunks, d->next.chunk - t->next.chunk);
+	} else if (!t->rolled) {
+		t->roll_position = t->next;
+		t->rolled = true;
+	}
+	t->next = d->next;
+}
+
+/* Behind a gap: now it is known what is missing. */
+static void
+end_gap(struct sl_target *t, uint64_t first_ts)
+{
+	char begin[SL_TIME_SIZE] = "an unknown time", end[SL_TIME_SIZE];
+	uint64_t last_ts = atomic_load_explicit(&t->stats.gap_begin, memory_order_relaxed);
+
+	t->in_gap = false;
+	atomic_store_explicit(&t->stats.gap_end, first_ts, memory_order_relaxed);
+	if (last_ts)
+		sl_time_format_utc(last_ts, begin);
+	sl_time_format_utc(first_ts, end);
+	WLOG(WARNING, "target \"%s\": lost: the packets between %s and %s are no longer in the store\n", t->cfg->desc,
+		begin, end);
+	sl_target_say(t,
+		"lost: the packets between %s and %s are no longer in the store (chunk %" PRIu64 " of capture %" PRIu64
+		" up to chunk %" PRIu64 " of capture %" PRIu64 ")",
+		begin, end, t->gap_position.chunk, t->gap_position.sequence, t->next.chunk, t->next.sequence);
+}
+
 static bool
 take_chunk(struct sl_target *t, const struct sl_dispatch *d)
 {
@@ -411,6 +453,12 @@ take_chunk(struct sl_target *t, const struct sl_dispatch *d)
 		t->replay = t->next.packet;
 	}
 	if (!t->fed) {
+		/* what was lost has moved the clock, too */
+		if (t->in_gap) {
+			if (!move_clock(t, c->clock))
+				return false;
+			end_gap(t, c->first_ts);
+		}
 		if (t->window.clock == 0 && c->clock)
 			(void)sl_window_advance(&t->window, t->cfg, c->clock);
 		if (t->replay) {
@@ -470,11 +518,14 @@ sl_target_take(struct sl_target *t, const struct sl_dispatch *d)
 		return take_end(t, d, true);
 	if (state == SL_CONSUMER_AWAY)
 		return true;
+	if (d->type == SL_DISPATCH_GAP) {
+		take_gap(t, d);
+		return true;
+	}
 	if (d->position.sequence != t->next.sequence || d->position.chunk != t->next.chunk)
 		return true;
 	/* what lies between chunks is for those that stand there */
-	if (d->type != SL_DISPATCH_CHUNK && d->type != SL_DISPATCH_BAD && d->type != SL_DISPATCH_GAP &&
-		t->next.packet != 0)
+	if (d->type != SL_DISPATCH_CHUNK && d->type != SL_DISPATCH_BAD && t->next.packet != 0)
 		return true;
 	t->k = t->in_chunk ? t->k : 0;
 	switch (d->type) {
@@ -484,11 +535,7 @@ sl_target_take(struct sl_target *t, const struct sl_dispatch *d)
 		use_stream(t, d);
 		return move_clock(t, d->clock);
 	case SL_DISPATCH_BAD:
-	case SL_DISPATCH_GAP:
-		if (t->writers->log)
-			sl_push_log_line(t->writers->log, t->index,
-				"%s: chunks %" PRIu64 " to %" PRIu64 " are passed over",
-				d->type == SL_DISPATCH_BAD ? "damaged" : "lost", t->next.chunk, d->next.chunk - 1);
+		sl_target_say(t, "damaged: chunk %" PRIu64 " is passed over", t->next.chunk);
 		t->next = d->next;
 		return true;
 	case SL_DISPATCH_ROLL:
@@ -500,6 +547,7 @@ sl_target_take(struct sl_target *t, const struct sl_dispatch *d)
 		return true;
 	case SL_DISPATCH_END:
 		return take_end(t, d, false);
+	case SL_DISPATCH_GAP:
 	case SL_DISPATCH_STOP:
 		break;
 	}

@@ -54,7 +54,8 @@ sl_target_set_mark(struct sl_target *t, const struct sl_mark *mark)
 	t->part = mark->part;
 }
 
-static void __attribute__((format(printf, 2, 3))) say(struct sl_target *t, const char *fmt, ...)
+void
+sl_target_say(struct sl_target *t, const char *fmt, ...)
 {
 	char line[SL_PATH_MAX + 512];
 	va_list ap;
@@ -101,8 +102,8 @@ update_unpublished(struct sl_target *t)
 
 /* ---------------------------------------------------------------- failing */
 
-static void
-go_away(struct sl_target *t)
+void
+sl_target_go_away(struct sl_target *t)
 {
 	enum sl_consumer_state state = sl_consumer_state(t->consumer);
 
@@ -122,6 +123,7 @@ static void
 finish(struct sl_target *t)
 {
 	t->ended = true;
+	sl_park_caught_up(t);
 	update_unpublished(t);
 	sl_consumer_set(t->consumer, SL_CONSUMER_DONE);
 }
@@ -129,7 +131,10 @@ finish(struct sl_target *t)
 const char *
 sl_writer_error_text(int error)
 {
-	return error == ENODEV ? "not mounted" : strerror(error);
+	if (error == ENODEV)
+		return "not mounted";
+	/* not a system call's own word, which a hung one never says */
+	return error == ETIME ? "hangs: nothing was completed in time" : strerror(error);
 }
 
 void
@@ -155,9 +160,9 @@ sl_target_fail(struct sl_target *t, int error, const char *what, const char *pat
 		t->said_errno = error;
 		WLOG(ERR, "target \"%s\": %s %s: %s; its data is kept, and it will be tried again\n", t->cfg->desc,
 			what, path, sl_writer_error_text(error));
-		say(t, "failing: %s %s: %s (errno %d)", what, path, sl_writer_error_text(error), error);
+		sl_target_say(t, "failing: %s %s: %s (errno %d)", what, path, sl_writer_error_text(error), error);
 	}
-	go_away(t);
+	sl_target_go_away(t);
 	update_unpublished(t);
 }
 
@@ -172,13 +177,10 @@ recover(struct sl_target *t)
 
 		WLOG(NOTICE, "target \"%s\": works again after %" PRIu64 ".%03" PRIu64 " s\n", t->cfg->desc, ms / 1000,
 			ms % 1000);
-		say(t, "works again after %" PRIu64 ".%03" PRIu64 " s", ms / 1000, ms % 1000);
+		sl_target_say(t, "works again after %" PRIu64 ".%03" PRIu64 " s", ms / 1000, ms % 1000);
 	}
 	t->said_errno = 0;
-	if (!t->ended && sl_consumer_state(t->consumer) == SL_CONSUMER_AWAY) {
-		t->consumer->next = t->next;
-		sl_consumer_set(t->consumer, SL_CONSUMER_READY);
-	}
+	sl_park_ready(t);
 }
 
 void
@@ -188,14 +190,17 @@ sl_target_worked(struct sl_target *t, uint32_t epoch)
 		recover(t);
 }
 
-static void
-give_up(struct sl_target *t)
+void
+sl_target_give_up(struct sl_target *t, int error, const char *path)
 {
+	if (path != t->stats.error_path)
+		set_text(t, t->stats.error_path, path);
+	atomic_store_explicit(&t->stats.error, error, memory_order_relaxed);
 	atomic_store_explicit(&t->stats.gave_up, true, memory_order_relaxed);
-	WLOG(ERR, "target \"%s\": given up: %s: %s\n", t->cfg->desc, t->stats.error_path,
-		sl_writer_error_text(atomic_load_explicit(&t->stats.error, memory_order_relaxed)));
-	say(t, "given up: %s: %s", t->stats.error_path,
-		sl_writer_error_text(atomic_load_explicit(&t->stats.error, memory_order_relaxed)));
+	WLOG(ERR, "target \"%s\": given up: %s: %s\n", t->cfg->desc, path, sl_writer_error_text(error));
+	sl_target_say(t, "given up: %s: %s", path, sl_writer_error_text(error));
+	/* it has not caught up, and will not */
+	t->park.episode = false;
 	finish(t);
 }
 
@@ -212,6 +217,8 @@ post(struct sl_target *t, struct sl_job *job, enum sl_job_type type, struct sl_f
 	job->need = need;
 	job->result = 0;
 	job->what = "";
+	job->posted = t->writer->now;
+	atomic_store_explicit(&job->begun, false, memory_order_relaxed);
 	job->busy = true;
 	sl_endpoint_post(t->endpoint, job, job == &t->urgent);
 }
@@ -258,7 +265,7 @@ published(struct sl_target *t)
 		sl_time_format_utc(f->first_ts, first);
 		sl_time_format_utc(f->last_ts, last);
 	}
-	say(t,
+	sl_target_say(t,
 		"published %s: packets %" PRIu64 ", bytes %" PRIu64 ", first %s, last %s, wall %" PRIu64 ".%03" PRIu64
 		" s, late %" PRIu64,
 		f->final, f->packets, f->size, first, last, ms / 1000, ms % 1000, f->late);
@@ -277,6 +284,7 @@ sl_target_job_done(struct sl_target *t, struct sl_job *job)
 	struct sl_file *f = job->file;
 
 	job->busy = false;
+	sl_park_job_done(t, job);
 	if (job->result < 0) {
 		if (!sl_target_is_done(t))
 			sl_target_fail(t, -job->result, job->what, job->path);
@@ -286,7 +294,7 @@ sl_target_job_done(struct sl_target *t, struct sl_job *job)
 	case SL_JOB_OPEN:
 		f->open = true;
 		if (!f->announced)
-			say(t, "open %s", f->pending);
+			sl_target_say(t, "open %s", f->pending);
 		f->announced = true;
 		break;
 	case SL_JOB_EXTEND:
@@ -463,12 +471,14 @@ status_line(struct sl_target *t)
 		return;
 	t->status_packets = packets;
 	t->status_files = files;
-	say(t,
+	sl_target_say(t,
 		"status: packets %" PRIu64 ", bytes %" PRIu64 ", files %" PRIu64 ", late %" PRIu64 ", at chunk %" PRIu64
 		" of capture %" PRIu64 "%s",
 		packets, atomic_load_explicit(&t->stats.bytes, memory_order_relaxed), files,
 		atomic_load_explicit(&t->stats.late, memory_order_relaxed), t->next.chunk, t->next.sequence,
-		t->failing ? ", failing" : "");
+		t->failing                         ? ", failing"
+		: t->park.aside && t->park.episode ? ", parked"
+						   : "");
 }
 
 void
@@ -490,7 +500,7 @@ sl_target_tick(struct sl_target *t)
 	if ((p->once && now - t->failing_since > p->retry_for) ||
 		(atomic_load_explicit(&t->writers->stopping, memory_order_acquire) &&
 			now > atomic_load_explicit(&t->writers->stop_deadline, memory_order_relaxed))) {
-		give_up(t);
+		sl_target_give_up(t, atomic_load_explicit(&t->stats.error, memory_order_relaxed), t->stats.error_path);
 		return;
 	}
 	if (now < t->retry_at)

@@ -35,12 +35,14 @@ extern int sl_writer_logtype;
 #define WLOG(level, ...) rte_log(RTE_LOG_##level, (uint32_t)sl_writer_logtype, "WRITER: " __VA_ARGS__)
 
 #define SL_TARGET_FILES 8u          /* the open file and those being published */
-#define SL_URING_DEPTH 128u         /* writes in flight on one (writer, mount) */
+#define SL_URING_DEPTH 128u         /* writes in flight on one (writer, mount) ... */
+#define SL_URING_SHARE 8u           /* ... of which each target can have some, whoever hangs on the others */
 #define SL_EMPTY_FILES_MAX 1440u    /* EmptyFiles: windows of one jump that get a file, a day of minutes */
 #define SL_CHECKPOINT_NS (10u * UINT64_C(1000000000))
 #define SL_CHECKPOINT_BYTES (UINT64_C(64) << 20)
 #define SL_STATUS_NS (15u * UINT64_C(1000000000))
-#define SL_HELPERS 8u               /* threads for the metadata of one mounted file system */
+#define SL_HELPERS 8u               /* threads for the metadata of one mounted file system ... */
+#define SL_HELPERS_MAX 32u          /* ... and with those that stand in for threads that hang */
 #define SL_RETRY_MIN_NS UINT64_C(100000000)
 #define SL_RETRY_MAX_NS UINT64_C(10000000000)
 
@@ -66,6 +68,8 @@ struct sl_job {
 	uint32_t epoch;
 	bool busy;
 	bool retry;           /**< the target was failing when this was posted */
+	_Atomic bool begun;   /**< a thread has taken it */
+	uint64_t posted;      /**< CLOCK_MONOTONIC ns */
 	uint64_t need;        /**< OPEN, EXTEND: bytes that the file must be able to hold */
 	int result;           /**< 0 or -errno */
 	const char *what;     /**< operation that failed: "open", "fsync", ... */
@@ -134,6 +138,7 @@ struct sl_helper {
 	struct sl_endpoint *endpoint;
 	unsigned int index;
 	pthread_t thread;
+	_Atomic uint64_t busy_since; /**< CLOCK_MONOTONIC ns; 0: idle */
 };
 
 /**
@@ -144,13 +149,16 @@ struct sl_endpoint {
 	unsigned int index;
 	char key[SL_PATH_MAX];      /**< mount point */
 	_Atomic bool buffered;      /**< it refuses O_DIRECT */
+	bool silent;                /**< it did not answer before the start */
 	struct sl_writers *writers;
 	struct rte_ring *urgent;    /**< OPEN and EXTEND: packets wait for them */
 	struct rte_ring *normal;
 	pthread_mutex_t lock;       /**< the helpers' ends of the rings */
 	sem_t work, urgent_work;    /**< one for each job; the second only for urgent ones, and for the first helper */
 	_Atomic bool quit;
-	struct sl_helper helpers[SL_HELPERS];
+	_Atomic bool starved;       /**< a job waits, and all helpers are busy: asks for one more */
+	_Atomic uint64_t progress_at; /**< CLOCK_MONOTONIC ns of the newest job that has ended */
+	struct sl_helper helpers[SL_HELPERS_MAX];
 	unsigned int wanted;        /**< helpers */
 	unsigned int started;
 };
@@ -160,6 +168,7 @@ struct sl_uring {
 	struct io_uring ring;
 	bool up;
 	bool fixed; /**< the blocks are registered with it */
+	bool refused; /**< a write found no room: its file must be kicked when there is some */
 	int error; /**< why there is no ring, to be reported: 0 or -errno */
 	uint32_t in_flight;
 	uint32_t unsubmitted;
@@ -179,10 +188,27 @@ struct sl_target_counters {
 	_Atomic uint64_t packets, bytes, published_packets, published_bytes, files, renamed, late, first_unpublished_ts;
 	_Atomic uint32_t crc;
 	_Atomic int error;
-	_Atomic bool failing, gave_up;
+	_Atomic bool failing, gave_up, parked;
+	_Atomic uint64_t parks, parked_ns;
+	_Atomic uint64_t gaps, gap_chunks, gap_begin, gap_end;
 	_Atomic uint32_t text_seq; /**< odd while the texts change */
 	char error_path[SL_PATH_MAX];
 	char example_renamed[SL_PATH_MAX];
+};
+
+/** Whether a target holds the others back, and what became of it (park.c). */
+struct sl_park {
+	bool aside;             /**< AWAY because it cannot take anything now */
+	bool episode;           /**< it was parked, and has not caught up yet */
+	bool said;              /**< the log says that it is parked, and not yet that it runs again */
+	uint64_t since;         /**< of the episode */
+	uint64_t aside_ns;      /**< of the episode, aside */
+	uint64_t progress_at;   /**< newest completed write or job; or when there was none under way */
+	uint64_t stuck_at;      /**< catching up, and it cannot take a dispatch since */
+	uint64_t held_ns;       /**< it has held others back for so long, fading */
+	uint64_t looked_at, weighed_at;
+	_Atomic bool holding;   /**< other writers read these */
+	_Atomic uint64_t latency[2]; /**< ns of a write and of a job, smoothed; 0: none has been completed yet */
 };
 
 struct sl_target {
@@ -212,6 +238,8 @@ struct sl_target {
 	uint32_t span_end;          /**< packets up to here lie in one window */
 	struct sl_window span_window; /**< the window state there */
 	bool ended;                 /**< took END */
+	bool in_gap;                /**< the store has lost what comes next ... */
+	struct sl_position gap_position; /**< ... from here on */
 
 	/* files */
 	struct sl_file *cur;
@@ -220,6 +248,7 @@ struct sl_target {
 	struct sl_file *free_files;
 	struct sl_file *files;
 	uint32_t blocks_used;
+	uint32_t in_flight;         /**< writes */
 	uint64_t emitted;           /**< begin of the newest window that has a closed file */
 	bool said_jump;             /**< EmptyFiles: a jump was too far */
 	uint64_t seq;
@@ -251,6 +280,8 @@ struct sl_target {
 	uint64_t failing_since, retry_at, pause, healthy_since;
 	int said_errno;
 
+	struct sl_park park;
+
 	uint32_t crc;
 	uint64_t status_at, status_packets, status_files;
 	struct sl_target_counters stats;
@@ -270,6 +301,8 @@ struct sl_writer {
 	uint64_t dispatch;         /**< number + 1 of the dispatch under way */
 	unsigned int remaining;    /**< targets not through with it */
 	bool busy;                 /**< this poll did something */
+	bool catching_up;          /**< there are READY targets */
+	unsigned int first_look, next_look; /**< park.c: whom to look at first */
 };
 
 struct sl_writers {
@@ -285,6 +318,11 @@ struct sl_writers {
 	uint64_t checkpoint_ns, checkpoint_bytes;
 	_Atomic bool stopping;
 	_Atomic uint64_t stop_deadline;
+	/* the thread that starts helpers where others hang */
+	pthread_t spare;
+	bool spare_started;
+	_Atomic bool spare_quit;
+	sem_t spare_work;
 };
 
 /* ---- split.c */
@@ -334,6 +372,12 @@ void sl_target_job_done(struct sl_target *t, struct sl_job *job);
 void sl_target_fail(struct sl_target *t, int error, const char *what, const char *path);
 /** Something that was begun after the newest failure has worked. */
 void sl_target_worked(struct sl_target *t, uint32_t epoch);
+/** Nobody waits for it from here on. */
+void sl_target_go_away(struct sl_target *t);
+/** Its end, with what it has published; `error` and `path` are why. */
+void sl_target_give_up(struct sl_target *t, int error, const char *path);
+/** A line in the target's log. */
+void sl_target_say(struct sl_target *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /** Time-driven work: retries, checkpoints, status lines. */
 void sl_target_tick(struct sl_target *t);
 /** The position of the target at packet k of the chunk under way, or at its next position. */
@@ -358,6 +402,21 @@ sl_target_held(const struct sl_target *t)
 	return t->failing && t->writer->now < t->retry_at;
 }
 
+/* ---- park.c */
+
+/** Time-driven work: who holds the others back, who can run again. */
+void sl_park_tick(struct sl_writer *w);
+/** A write or a job has come back. */
+void sl_park_wrote(struct sl_target *t, uint64_t submitted);
+void sl_park_job_done(struct sl_target *t, const struct sl_job *job);
+/** An AWAY target wants to be served again, unless it is parked. */
+void sl_park_ready(struct sl_target *t);
+/** Tell the reader how much a READY target can take; all READY targets of a writer. */
+void sl_park_show(struct sl_target *t);
+void sl_park_show_all(struct sl_writer *w);
+/** It has what the others have: the end of an episode. */
+void sl_park_caught_up(struct sl_target *t);
+
 /* ---- uring.c */
 
 /**
@@ -379,6 +438,11 @@ int sl_uring_probe(void);
 int sl_endpoint_start(struct sl_endpoint *e, struct sl_writers *writers, unsigned int jobs);
 /** Hand a job over. Any lcore; never blocks. A target's two jobs may run at a time. */
 void sl_endpoint_post(struct sl_endpoint *e, struct sl_job *job, bool urgent);
+/** A job waits for a thread: start one more if those that there are hang. Any lcore; never blocks. */
+void sl_endpoint_starved(struct sl_endpoint *e);
+/** The thread that starts these. @return 0 or -errno */
+int sl_spare_start(struct sl_writers *writers);
+void sl_spare_stop(struct sl_writers *writers);
 /** End the threads. @return 0, -ETIMEDOUT: one hangs in a system call, its memory must stay */
 int sl_endpoint_stop(struct sl_endpoint *e, uint64_t deadline);
 struct rte_ring *sl_queue_create(unsigned int entries, bool multi_producer);

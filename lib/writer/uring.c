@@ -18,6 +18,11 @@
 
 /* user_data: a block, or a file with bit 0 set (the partial block of a checkpoint) */
 #define CKPT_TAG UINT64_C(1)
+/*
+ * Kernel workers that a lcore may have for writes that block, as those of NFS and FUSE all do. By default they are four
+ * a CPU for all rings of a thread, and so many hung writes stop every other file system's.
+ */
+#define WORKERS_MAX 1024u
 /* The kernel's limit for one registered buffer; a multiple of every size of blocks, so none lies in two of them. */
 #define REGISTERED_MAX ((size_t)1 << 30)
 
@@ -77,6 +82,15 @@ register_blocks(struct sl_writer *w, struct sl_uring *u)
 			rc == -ENOMEM ? " (raise the limit of locked memory, ulimit -l)" : "");
 }
 
+static void
+allow_workers(struct sl_uring *u)
+{
+	unsigned int max[2] = {WORKERS_MAX, 0}; /* for regular files; others: as it is */
+
+	/* Linux before 5.15 does not know it */
+	(void)io_uring_register_iowq_max_workers(&u->ring, max);
+}
+
 static int
 uring_init(struct sl_writer *w, struct sl_uring *u)
 {
@@ -89,6 +103,7 @@ uring_init(struct sl_writer *w, struct sl_uring *u)
 	if (rc < 0)
 		return rc;
 	u->up = true;
+	allow_workers(u);
 	register_blocks(w, u);
 	if (cpus) {
 		int err = io_uring_register_iowq_aff(&u->ring, sizeof(cpu_set_t), cpus);
@@ -121,6 +136,13 @@ copy_now(struct sl_writer *w, struct sl_uring *u, int fd, const struct iovec *io
 	w->busy = true;
 }
 
+/* Half of it is for those that have little in flight: the writes of the others may hang. */
+static bool
+has_room(const struct sl_uring *u, const struct sl_target *t)
+{
+	return u->in_flight < SL_URING_DEPTH / 2 || (u->in_flight < SL_URING_DEPTH && t->in_flight < SL_URING_SHARE);
+}
+
 bool
 sl_uring_write(struct sl_writer *w, struct sl_uring *u, const struct sl_file *f, const struct iovec *iov,
 	unsigned int iovs, uint64_t offset, void *data)
@@ -130,10 +152,13 @@ sl_uring_write(struct sl_writer *w, struct sl_uring *u, const struct sl_file *f,
 	bool in_pool = at < w->pool.memory_size;
 	struct io_uring_sqe *sqe;
 
-	if (u->in_flight >= SL_URING_DEPTH)
+	if (!has_room(u, f->target)) {
+		u->refused = true;
 		return false;
+	}
 	if (f->in_memory) {
 		copy_now(w, u, f->fd, iov, iovs, offset, data);
+		f->target->in_flight++;
 		return true;
 	}
 	if (!u->up) {
@@ -153,6 +178,7 @@ sl_uring_write(struct sl_writer *w, struct sl_uring *u, const struct sl_file *f,
 	else
 		io_uring_prep_writev(sqe, f->fd, iov, iovs, offset);
 	io_uring_sqe_set_data(sqe, data);
+	f->target->in_flight++;
 	u->in_flight++;
 	u->unsubmitted++;
 	w->busy = true;
@@ -221,10 +247,18 @@ complete(struct sl_writer *w, struct sl_uring *u, void *user_data, int result)
 	u->in_flight--;
 	w->busy = true;
 	sl_crash_before(SL_POINT_WRITE_COMPLETE);
-	if (data & CKPT_TAG)
-		sl_file_ckpt_written((struct sl_file *)(uintptr_t)(data & ~CKPT_TAG), result);
-	else
-		sl_file_written((struct sl_block *)(uintptr_t)data, result);
+	if (data & CKPT_TAG) {
+		struct sl_file *f = (struct sl_file *)(uintptr_t)(data & ~CKPT_TAG);
+
+		f->target->in_flight--;
+		f->target->park.progress_at = w->now;
+		sl_file_ckpt_written(f, result);
+	} else {
+		struct sl_block *b = (struct sl_block *)(uintptr_t)data;
+
+		b->file->target->in_flight--;
+		sl_file_written(b, result);
+	}
 	sl_crash_after(SL_POINT_WRITE_COMPLETE);
 }
 
@@ -232,7 +266,6 @@ void
 sl_uring_reap(struct sl_writer *w, struct sl_uring *u)
 {
 	struct io_uring_cqe *cqe;
-	bool was_full = u->in_flight >= SL_URING_DEPTH;
 	unsigned int i;
 
 	if (u->error < 0)
@@ -241,7 +274,6 @@ sl_uring_reap(struct sl_writer *w, struct sl_uring *u)
 	for (i = 0; u->copied_count && i < SL_URING_DEPTH; i++) {
 		u->copied_count--;
 		complete(w, u, u->copied[u->copied_count].data, u->copied[u->copied_count].result);
-		was_full |= u->in_flight >= SL_URING_DEPTH;
 	}
 	if (u->up && u->in_flight) {
 		while (io_uring_peek_cqe(&u->ring, &cqe) == 0) {
@@ -250,11 +282,12 @@ sl_uring_reap(struct sl_writer *w, struct sl_uring *u)
 
 			io_uring_cqe_seen(&u->ring, cqe);
 			complete(w, u, data, result);
-			was_full |= u->in_flight >= SL_URING_DEPTH;
 		}
 	}
-	if (was_full && u->in_flight < SL_URING_DEPTH)
+	if (u->refused && u->in_flight < SL_URING_DEPTH) {
+		u->refused = false;
 		kick_all(w, u);
+	}
 }
 
 void

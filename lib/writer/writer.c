@@ -233,6 +233,9 @@ sl_writers_create_for(const struct sl_writers_params *params, const struct sl_ta
 		if (rc < 0)
 			goto err;
 	}
+	rc = all->endpoint_count ? sl_spare_start(all) : 0;
+	if (rc < 0)
+		goto err;
 	*writers = all;
 	return 0;
 err:
@@ -280,8 +283,9 @@ sl_writers_start(struct sl_writers *writers, const struct sl_position *first, ch
 		t->writer->now = t->ckpt_at = t->status_at = now_ns();
 		t->ckpt_mark = first[i];
 		sl_resume_start(t, &first[i]);
-		t->consumer->next = t->next;
-		sl_consumer_set(t->consumer, SL_CONSUMER_READY);
+		t->park.progress_at = t->park.looked_at = t->park.weighed_at = t->writer->now;
+		sl_consumer_set(t->consumer, SL_CONSUMER_AWAY);
+		sl_park_ready(t);
 		if (t->recovery.deferred)
 			sl_target_fail(t, -t->chain.result, t->chain.what, t->chain.path);
 	}
@@ -321,6 +325,8 @@ serve_dispatch(struct sl_writer *w)
 			t->passed = 1;
 			w->remaining--;
 			w->busy = true;
+			if (w->catching_up && sl_consumer_state(t->consumer) == SL_CONSUMER_READY)
+				sl_park_show(t);
 		} else if (t->k != k || t->seq != seq) {
 			w->busy = true;
 		}
@@ -367,9 +373,12 @@ writer_poll(void *ctx)
 		w->housekeeping_at = w->now + HOUSEKEEPING_NS;
 		for (i = 0; i < w->target_count; i++)
 			sl_target_tick(w->targets[i]);
+		sl_park_tick(w);
 	}
 	for (i = 0; i < DISPATCHES_A_POLL && serve_dispatch(w); i++)
 		;
+	if (w->catching_up)
+		sl_park_show_all(w);
 	for (i = 0; i < w->writers->endpoint_count; i++) {
 		sl_uring_submit(w, &w->urings[i]);
 		waiting |= w->urings[i].in_flight != 0;
@@ -404,6 +413,14 @@ sl_writers_target_stats(const struct sl_writers *writers, unsigned int t, struct
 	stats->failing = atomic_load_explicit(&c->failing, memory_order_relaxed);
 	stats->gave_up = atomic_load_explicit(&c->gave_up, memory_order_relaxed);
 	stats->error = atomic_load_explicit(&c->error, memory_order_relaxed);
+	stats->parked = atomic_load_explicit(&c->parked, memory_order_relaxed);
+	stats->catching_up = sl_consumer_state(writers->targets[t].consumer) == SL_CONSUMER_READY;
+	stats->parks = atomic_load_explicit(&c->parks, memory_order_relaxed);
+	stats->parked_ns = atomic_load_explicit(&c->parked_ns, memory_order_relaxed);
+	stats->gaps = atomic_load_explicit(&c->gaps, memory_order_relaxed);
+	stats->gap_chunks = atomic_load_explicit(&c->gap_chunks, memory_order_relaxed);
+	stats->gap_begin = atomic_load_explicit(&c->gap_begin, memory_order_relaxed);
+	stats->gap_end = atomic_load_explicit(&c->gap_end, memory_order_relaxed);
 	stats->first_unpublished_ts = atomic_load_explicit(&c->first_unpublished_ts, memory_order_relaxed);
 	do {
 		seq = atomic_load_explicit(&c->text_seq, memory_order_acquire);
@@ -444,16 +461,32 @@ free_target(struct sl_target *t)
 {
 	unsigned int i;
 
+	/* closing a file of a server that does not answer may wait for it; the end of the process does not need it */
 	for (i = 0; t->files && i < SL_TARGET_FILES; i++)
-		if (t->files[i].fd >= 0)
+		if (t->files[i].fd >= 0 && !atomic_load_explicit(&t->stats.gave_up, memory_order_relaxed))
 			close(t->files[i].fd);
 	free(t->files);
 	free(t->ckpt_page);
 }
 
+/* Writes still under way: the kernel may read their blocks at any time. */
+static bool
+writes_hang(const struct sl_writers *writers)
+{
+	for (unsigned int i = 0; writers->writers && i < writers->params.writers; i++) {
+		const struct sl_writer *w = &writers->writers[i];
+
+		for (unsigned int e = 0; w->urings && e < writers->endpoint_count; e++)
+			if (w->urings[e].in_flight > w->urings[e].copied_count)
+				return true;
+	}
+	return false;
+}
+
 void
 sl_writers_destroy(struct sl_writers *writers)
 {
+	static struct sl_writers *left_behind;
 	uint64_t deadline;
 	bool hung = false;
 	unsigned int i;
@@ -461,15 +494,19 @@ sl_writers_destroy(struct sl_writers *writers)
 	if (!writers)
 		return;
 	deadline = now_ns() + (writers->params.stop_timeout ? writers->params.stop_timeout : STOP_TIMEOUT_DEFAULT);
+	sl_spare_stop(writers);
 	for (i = 0; i < writers->endpoint_count; i++)
 		if (sl_endpoint_stop(&writers->endpoints[i], deadline) < 0) {
 			WLOG(WARNING, "%s: a system call hangs; left behind\n", writers->endpoints[i].key);
 			hung = true;
 		}
 	sl_push_log_close(writers->log);
-	/* a thread that hangs still uses what would be freed; the process ends soon */
-	if (hung)
+	/* what hangs still uses what would be freed; the process ends soon */
+	if (hung || writes_hang(writers)) {
+		left_behind = writers;
+		(void)left_behind;
 		return;
+	}
 	for (i = 0; writers->writers && i < writers->params.writers; i++) {
 		struct sl_writer *w = &writers->writers[i];
 		unsigned int e;

@@ -27,6 +27,7 @@ main(int argc, char **argv)
 		{"push_log", push_log_tests},
 		{"gather", gather_tests},
 		{"split", split_tests},
+		{"park", park_tests},
 		{"journal", journal_tests},
 		{"crash", crash_tests},
 	};
