@@ -11,7 +11,8 @@
 #include "bell.h"
 
 #define SPIN_POLLS 64 /* idle polls before the first sleep: what a neighbour needs to hand over a chunk */
-#define RAMP_MAX_US 50 /* the longest micro-sleep before the lcore waits for its bell */
+#define RAMP_STEPS 10 /* micro-sleeps before the lcore waits for its bell: 1, 2, 4 ... and then the longest */
+#define RAMP_MAX_US 50
 #define WAITING_SLEEP_US 50 /* a disk takes about this long to answer */
 
 static void
@@ -84,10 +85,10 @@ sl_lcore_run(void *arg)
 		enum sl_poll_result result = poll_stages(lcore, &since);
 
 		if (result != SL_POLL_BUSY && !lcore->poll_mode && ++idle > SPIN_POLLS) {
-			unsigned int us = idle - SPIN_POLLS;
+			unsigned int step = idle - SPIN_POLLS - 1;
 
-			if (us < RAMP_MAX_US)
-				sleep_us(us);
+			if (step < RAMP_STEPS)
+				sleep_us(step < 6 ? 1u << step : RAMP_MAX_US);
 			else if (result == SL_POLL_WAITING)
 				sleep_us(WAITING_SLEEP_US);
 			else
