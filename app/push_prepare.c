@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -115,7 +116,6 @@ push_choose_cpus(struct push *push)
 	return -1;
 }
 
-/* Following may begin before the first capture does. */
 /* A filter has a meaning only for a link type, so for a capture. */
 int
 push_check_filters(struct push *push, const struct sl_capture *capture)
@@ -125,15 +125,37 @@ push_check_filters(struct push *push, const struct sl_capture *capture)
 	return sl_config_errors(push->config) > 0 ? SL_EXIT_REFUSED : -1;
 }
 
+/* The sequence number of a store's newest capture; 0 if it has none. */
+static uint64_t
+newest_sequence(const char *store)
+{
+	struct sl_capture_info *infos = NULL;
+	char errbuf[SL_STORE_ERRBUF];
+	uint64_t newest = 0;
+	size_t count = 0;
+
+	if (sl_store_list(store, &infos, &count, errbuf) == 0 && count > 0)
+		newest = infos[count - 1].sequence;
+	free(infos);
+	return newest;
+}
+
+/*
+ * Following may begin before the first capture does. What is waited for is the first one that comes, not the one that
+ * is active when this looks again: several may have come and gone by then.
+ */
 int
 push_open_first_capture(struct push *push)
 {
 	char errbuf[PUSH_ERRBUF];
+	/* before the first look: a capture that begins in between is one that has come */
+	uint64_t newest = newest_sequence(push->options.store);
 	bool said = false;
 
 	while (!push_stopping()) {
 		struct sl_capture *capture;
-		int rc = sl_capture_open(push->options.store, push->options.capture, &capture, errbuf);
+		int rc = said ? sl_capture_open_after(push->options.store, newest, &capture, errbuf)
+			      : sl_capture_open(push->options.store, push->options.capture, &capture, errbuf);
 
 		if (rc == 0) {
 			int status = push_check_filters(push, capture);
