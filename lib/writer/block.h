@@ -30,6 +30,7 @@ struct sl_block {
 	uint32_t done;        /**< bytes of these that have been written */
 	uint32_t epoch;       /**< the target's count of failures when the write was submitted */
 	uint64_t submitted;   /**< CLOCK_MONOTONIC ns */
+	bool direct;          /**< it was submitted to a file with O_DIRECT */
 };
 
 struct sl_block_pool {

@@ -200,6 +200,7 @@ sl_file_kick(struct sl_file *f)
 		}
 		b->epoch = t->epoch;
 		b->submitted = t->writer->now;
+		b->direct = f->direct;
 		if (!sl_uring_write(t->writer, t->uring, f, &iov, 1, b->offset + b->done, b))
 			break;
 		f->queue = b->next;
@@ -236,8 +237,10 @@ sl_file_written(struct sl_block *b, int result)
 		queue_return(f, b);
 		if (result == -EAGAIN || result == -EINTR || result == -ECANCELED) {
 			/* as if it had not been submitted */
-		} else if (result == -EINVAL && f->direct) {
-			go_buffered(f);
+		} else if (result == -EINVAL && b->direct) {
+			/* the first of them that comes back says so for all that were under way */
+			if (f->direct)
+				go_buffered(f);
 		} else {
 			/* one failure, however many writes were under way */
 			if (!t->failing || b->epoch == t->epoch)
@@ -349,11 +352,14 @@ void
 sl_file_ckpt_written(struct sl_file *f, int result)
 {
 	struct sl_target *t = f->target;
+	bool refused = result == -EINVAL && f->direct;
 
 	f->ckpt_in_flight = false;
+	if (refused)
+		go_buffered(f);
 	if (result != (int)t->ckpt_len) {
 		/* not a failure of the target: the data is still here, and goes out with its block */
-		t->ckpt_wanted = t->ckpt_final && t->ckpt_wanted;
+		t->ckpt_wanted = t->ckpt_final && t->ckpt_wanted && !refused;
 		if (t->ckpt_wanted && t->cur == f)
 			sl_target_fail(t, result < 0 ? -result : EIO, "write", f->pending);
 		t->ckpt_wanted = false;

@@ -389,13 +389,18 @@ use_stream(struct sl_target *t, const struct sl_dispatch *d)
 static void
 take_gap(struct sl_target *t, const struct sl_dispatch *d)
 {
+	uint64_t begin = t->window.clock;
+
 	if (sl_position_cmp(&t->next, &d->position) < 0 || sl_position_cmp(&t->next, &d->next) >= 0)
 		return;
 	if (!t->in_gap) {
 		t->in_gap = true;
 		t->gap_position = t->next;
 		SL_COUNT(t->stats.gaps, 1);
-		atomic_store_explicit(&t->stats.gap_begin, t->window.clock, memory_order_relaxed);
+		/* of a chunk that was begun the window knows nothing yet */
+		if (t->cur && t->cur->packets && t->cur->last_ts > begin)
+			begin = t->cur->last_ts;
+		atomic_store_explicit(&t->stats.gap_begin, begin, memory_order_relaxed);
 		atomic_store_explicit(&t->stats.gap_end, 0, memory_order_relaxed);
 	}
 	if (t->next.sequence == d->next.sequence) {

@@ -1,0 +1,378 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Targets whose endpoint hangs, crawls, fails or is full, beside targets that are well.
+
+The endpoint is faultfs (dts_tests/faultfs). What must be in the files in the end is what a push writes that nothing
+disturbs, and that is what tcpdump writes of the same capture.
+"""
+
+import errno
+import os
+import re
+import shutil
+import statistics
+import time
+
+from api.test import log, verify, write_performance_json
+from framework import fs, lua, oracle, pcap, run, traffic
+from framework.faultfs import FaultFs
+from framework.test_suite import TestSuite, func_test, perf_test
+
+FIELDS = {"FileName": "--filename-epoch-nsec", "Split": "--split-byte 1e6", "MinFree": 0, "FollowStart": True}
+# Few small blocks: a target that cannot write has no room after half a megabyte, as others after their megabytes.
+SMALL = {"SLUICE_WRITE_BLOCKS": "65536x6"}
+HANGS = ["create", "mkdir", "fallocate", "write", "truncate", "fsync", "fsyncdir", "link", "unlink"]
+
+
+class TestIsolation(TestSuite):
+    """A target's trouble is that target's alone."""
+
+    def set_up_suite(self) -> None:
+        capture = traffic.make_traffic(os.path.join(self.suite_dir, "capture.pcap"), packets=16000, seed=11)
+        self.packets = oracle.tcpdump_filter(capture, "", os.path.join(self.suite_dir, "tcpdump.pcap")).packets
+        self.store = os.path.join(self.suite_dir, "store")
+        run.import_capture(self.store, capture)
+        out = os.path.join(self.suite_dir, "undisturbed")
+        os.mkdir(out)
+        config = lua.write_config(os.path.join(self.suite_dir, "c.lua"), [lua.target("all", out + "/x", **FIELDS)])
+        run.push_once(config, self.store)
+        self.expected = run.read_tree(out)
+        paths = [os.path.join(out, name) for name in sorted(self.expected)]
+        oracle.verify_same_packets(pcap.read_packets(*paths), self.packets, "undisturbed")
+
+    def set_up_test_case(self) -> None:
+        self.faulty = self.enter(FaultFs(os.path.join(self.dir, "backing"), os.path.join(self.dir, "faulty")))
+        self.state = os.path.join(self.dir, "state")
+        self.logs = os.path.join(self.dir, "log")
+
+    # ------------------------------------------------------------ helpers
+
+    def _config(self, bad: list[str], good: int = 2, **fields: object) -> str:
+        """Targets on the faulty file system, and good ones: the first of these lies there, too."""
+        names = list(bad)
+        targets = [lua.target(name, f"{self._out(name)}/x", **{**FIELDS, **fields}) for name in bad]
+        for i in range(good):
+            targets.append(lua.target(f"good{i}", f"{self._out(f'good{i}')}/x", **{**FIELDS, **fields}))
+            names.append(f"good{i}")
+        for name in names:
+            os.makedirs(os.path.dirname(self._out(name)) if name == "mkdir" else self._out(name), exist_ok=True)
+        return lua.write_config(os.path.join(self.dir, "push.lua"), targets)
+
+    def _out(self, name: str) -> str:
+        """A target's directory, or for mkdir the one that it is to make."""
+        if name.startswith("good") and name != "good0":
+            return os.path.join(self.dir, "plain", name)
+        below = "mkdir/below" if name == "mkdir" else name
+        return os.path.join(self.faulty.mount, below)
+
+    def _push(self, config: str, *args: str) -> run.Process:
+        args = ("--state-dir", self.state, "--log-dir", self.logs, *args)
+        return self._start(config, self.store, *args)
+
+    def _start(self, config: str, store: str, *args: str) -> run.Process:
+        push = self.enter(run.push_start(config, store, *args, env=SMALL))
+        # a process whose system calls hang in FUSE cannot even be killed
+        self.on_tear_down(self.faulty.clear)
+        return push
+
+    def _complete(self, *names: str) -> bool:
+        return all(run.list_files(self._out(name)) == sorted(self.expected) for name in names)
+
+    def _verify_exact(self, *names: str) -> None:
+        for name in names:
+            oracle.verify_same_tree(run.read_tree(self._out(name)), self.expected, name)
+
+    def _log(self, name: str) -> str:
+        texts = []
+        for path in sorted(run.list_files(self.logs)):
+            if re.match(rf"push_{name}_\d", os.path.basename(path)):
+                with open(os.path.join(self.logs, path), encoding="utf-8") as file:
+                    texts.append(file.read())
+        return "".join(texts)
+
+    @staticmethod
+    def _parked(text: str, name: str) -> bool:
+        return f'target "{name}": parked after' in text
+
+    # ------------------------------------------------------------ hangs
+
+    @func_test
+    def test_hangs(self) -> None:
+        """Nine targets of one mount, each of which hangs in another operation.
+
+        **Steps:**
+            * Rules let create, mkdir, fallocate, write, truncate, fsync, fsyncdir, link and unlink hang, each below a directory of
+              its own. Push --once to these, to a good target on the same mount and to one on another file system.
+            * When both good ones are complete, let go of what hangs.
+
+        **Verify:**
+            * The good ones are complete while all nine hang, and are not parked.
+            * Each of the nine is said to be parked, in the program's and in its own log, with the time; later that it runs
+              again and has caught up. The summary counts the time.
+            * The push ends with 0; all files are those of an undisturbed run.
+        """
+        for op in HANGS:
+            # an fsync of a directory goes by the directory's name
+            self.faulty.rule(op, "/fsyncdir" if op == "fsyncdir" else f"/{op}/*", hang=True)
+        push = self._push(self._config(HANGS), "--once")
+        push.wait_until(lambda: self._complete("good0", "good1"), 40, "the good targets")
+        push.wait_until(lambda: all(self._parked(push.err, op) for op in HANGS), 20, "all are parked")
+        hung = {line.split()[0] for line in self.faulty.waiting()}
+        verify(hung == set(HANGS), f"hang: {sorted(hung)}")
+        self.faulty.clear()
+        result = push.wait(60)
+        self._verify_exact("good0", "good1", *HANGS)
+        verify(not self._parked(result.err, "good0") and not self._parked(result.err, "good1"), result.describe())
+        for op in HANGS:
+            text = self._log(op)
+            for words in (r"parked after 2\.\d s without a completed write", r"runs again after", r"caught up after"):
+                verify(re.search(words, text) is not None, f"{op}: not in its log: {words}\n{text}")
+            verify(re.search(rf'target "{op}": parked \d+ time', result.out) is not None, result.describe())
+
+    @func_test
+    def test_stop_while_it_hangs(self) -> None:
+        """SIGTERM while a target hangs.
+
+        **Steps:**
+            * Follow with a target whose writes hang and two good ones; SIGTERM with --stop-timeout 2 once it is parked.
+            * Let go of what hangs; push --once.
+
+        **Verify:**
+            * Within the time the push says what it could not end; a process whose system calls hang cannot disappear, so
+              its end is waited for after they were let go. Exit 1.
+            * The good ones are published. The second push leaves all packets once, in order, with every target.
+        """
+        self.faulty.rule("write", "/bad/*", hang=True)
+        config = self._config(["bad"], Split="--split-time 86400e9")
+        push = self._push(config, "--stop-timeout", "2")
+        push.wait_until(lambda: self._parked(push.err, "bad"), 30, "the target is parked")
+        push.popen.terminate()
+        push.wait_until(lambda: re.search(r'sluice push: .*("bad"|--stop-timeout)', push.err), 20, "what it could not end")
+        self.faulty.clear()
+        push.wait(30, rc=1)
+        run.push_once(config, self.store, "--state-dir", self.state)
+        for name in ("bad", "good0", "good1"):
+            names = run.list_files(self._out(name))
+            verify(names != [] and all(one.endswith(".pcap") for one in names), f"{name}: {names}")
+            paths = [os.path.join(self._out(name), one) for one in names]
+            paths.sort(key=lambda path: pcap.read_packets(path)[0].ts)
+            oracle.verify_same_packets(pcap.read_packets(*paths), self.packets, name)
+
+    # ------------------------------------------------------------ slow ones
+
+    @func_test
+    def test_crawls(self) -> None:
+        """One path of a mount crawls.
+
+        **Steps:**
+            * Each write below one directory takes 0.4 s; push --once to it, to a good target on the same mount and to six others.
+            * When the good ones are complete, let go.
+
+        **Verify:**
+            * The good ones are complete before it is; it was parked for holding the others back, or for 2 s without a write.
+            * All files are those of an undisturbed run.
+        """
+        self.faulty.rule("write", "/bad/*", delay=0.4)
+        good = [f"good{i}" for i in range(7)]
+        push = self._push(self._config(["bad"], 7), "--once")
+        push.wait_until(lambda: self._complete(*good), 40, "the good targets")
+        verify(not self._complete("bad"), "the crawling target was as fast as the others")
+        verify(self._parked(push.err, "bad"), f"not parked\n{push.result().describe()}")
+        self.faulty.clear()
+        result = push.wait(60)
+        self._verify_exact("bad", *good)
+        verify(len(set(re.findall(r'target "(\w+)": parked after', result.err))) == 1, result.describe())
+
+    @func_test
+    def test_slow_disk_is_back_pressure(self) -> None:
+        """Two targets on one slow file system.
+
+        **Steps:**
+            * Every write to the mount takes 0.6 s; push --once to two targets there, one for all packets and one for few.
+
+        **Verify:**
+            * It takes far longer than 2 s, yet neither is parked, and no chunk is read twice. All is there.
+        """
+        self.faulty.rule("write", "*", delay=0.6)
+        few = {**FIELDS, "FilterBPF": "udp", "Split": "--split-byte 100e3"}
+        for name in ("all", "few"):
+            os.mkdir(self._out(name))
+        targets = [lua.target("all", self._out("all") + "/x", **FIELDS), lua.target("few", self._out("few") + "/x", **few)]
+        config = lua.write_config(os.path.join(self.dir, "push.lua"), targets)
+        result = self._push(config, "--once").wait(60)
+        verify(result.seconds > 3, f"it was not slow\n{result.describe()}")
+        verify("parked" not in result.err + result.out, result.describe())
+        verify("read again" not in result.out, result.describe())
+        chunks = re.search(r"in (\d+) chunks", result.out)
+        listed = run.sluice("store", "ls", "--store", self.store).out
+        verify(chunks is not None and chunks.group(1) in listed.split(), f"{result.out}\n{listed}")
+        self._verify_exact("all")
+        capture = os.path.join(self.suite_dir, "tcpdump.pcap")
+        udp = oracle.tcpdump_filter(capture, "udp", os.path.join(self.dir, "udp.pcap")).packets
+        paths = [os.path.join(self._out("few"), name) for name in sorted(run.list_files(self._out("few")))]
+        oracle.verify_same_packets(pcap.read_packets(*paths), udp, "few")
+
+    # ------------------------------------------------------------ errors
+
+    @func_test
+    def test_errors(self) -> None:
+        """Errors that go away.
+
+        **Steps:**
+            * Below a directory each: EIO and ESTALE of writes, ENOSPC of fallocate and of writes, ESTALE of create, EIO of fsync and
+              link for a few times; short direct writes; EINVAL of direct writes for good, also with short writes of other kind.
+              Push --once to these, and to two good targets.
+
+        **Verify:**
+            * Each failing target is reported with its errno, the others are not, and neither are those that got EINVAL; the push
+              ends with 0.
+            * All files are those of an undisturbed run.
+        """
+        few = {
+            "eio": ("write", errno.EIO),
+            "estale": ("write", errno.ESTALE),
+            "full": ("fallocate", errno.ENOSPC),
+            "nospace": ("write", errno.ENOSPC),
+            "gone": ("create", errno.ESTALE),
+            "fsync": ("fsync", errno.EIO),
+            "link": ("link", errno.EIO),
+        }
+        for name, (op, error) in few.items():
+            # fallocate is asked again for less and less before that is a failure
+            self.faulty.rule(op, f"/{name}/*", error=error, skip=1, times=16 if op == "fallocate" else 3)
+        self.faulty.rule("write", "/short/*", short=12345, every=3)
+        for name in ("buffered", "both"):
+            self.faulty.rule("write", f"/{name}/*", error=errno.EINVAL, direct=True)
+        self.faulty.rule("write", "/both/*", short=12345, every=3, direct=False)
+        names = [*few, "short", "buffered", "both"]
+        result = self._push(self._config(names), "--once").wait(60)
+        self._verify_exact("good0", "good1", *names)
+        for name, (_, error) in few.items():
+            verify(f'target "{name}": ' in result.err, f"{name}: not reported\n{result.describe()}")
+            verify(os.strerror(error) in self._log(name), f"{name}: no {os.strerror(error)} in its log\n{self._log(name)}")
+        # FUSE in the kernel makes EIO of a short direct write
+        for name in ("good0", "good1", "buffered", "both"):
+            verify(f'target "{name}": ' not in result.err, f"{name} is blamed\n{result.describe()}")
+
+    # ------------------------------------------------------------ what the store has lost meanwhile
+
+    @func_test
+    def test_gap(self) -> None:
+        """The store loses what a parked target has not had yet.
+
+        **Steps:**
+            * Follow a store with a target whose files cannot be opened and a good one; once the first capture is through, remove
+              it, and import a second one; let go.
+
+        **Verify:**
+            * The good target has all of both captures.
+            * The bad one has what it took before, and the second capture; its log, the program's and telemetry's counts
+              name a gap between the times of the last packet before it and the first one behind it.
+        """
+        store = os.path.join(self.dir, "store")
+        shutil.copytree(self.store, store, symlinks=True)
+        second = traffic.make_traffic(os.path.join(self.dir, "second.pcap"), packets=3000, seed=12, start=self._after())
+        more = oracle.tcpdump_filter(second, "", os.path.join(self.dir, "second-tcpdump.pcap")).packets
+        config = self._config(["bad"])
+        rule = self.faulty.rule("create", "/bad/*", hang=True)
+        args = ("--state-dir", self.state, "--log-dir", self.logs)
+        push = self._start(config, store, *args)
+        self.faulty.wait_hit(rule)
+        push.wait_until(lambda: len(run.list_files(self._out("good1"), ".pcap")) >= len(self.expected) - 1, 40, "a capture")
+        push.wait_until(lambda: self._parked(push.err, "bad"), 20, "the target is parked")
+        first = os.path.realpath(os.path.join(store, "active"))
+        run.import_capture(store, second, capture="second")
+        # the last file of the first capture ends with the second one's packets
+        push.wait_until(lambda: len(run.list_files(self._out("good1"), ".pcap")) > len(self.expected), 40, "the second capture")
+        shutil.rmtree(first)
+        self.faulty.clear()
+        push.wait_until(lambda: "caught up" in self._log("bad"), 40, "it has caught up")
+        result = push.stop(30)
+
+        for name, expected in (("good1", self.packets + more), ("good0", self.packets + more)):
+            paths = [os.path.join(self._out(name), one) for one in sorted(run.list_files(self._out(name)))]
+            oracle.verify_same_packets(pcap.read_packets(*paths), expected, name)
+        paths = [os.path.join(self._out("bad"), one) for one in sorted(run.list_files(self._out("bad")))]
+        got = pcap.read_packets(*paths)
+        had = len(got) - len(more)
+        verify(0 < had < len(self.packets), f"{len(got)} packets")
+        oracle.verify_same_packets(got, self.packets[:had] + more, "bad")
+        begin, end = (self._utc(one.ts) for one in (self.packets[had - 1], more[0]))
+        verify(f"between {begin} and {end}" in self._log("bad"), f"{begin} {end}\n{self._log('bad')}")
+        verify(f"between {begin} and {end}" in result.err, f"{begin} {end}\n{result.describe()}")
+
+    def _after(self) -> int:
+        """Seconds behind the first capture."""
+        return max(one.ts for one in self.packets) // pcap.NS + 10
+
+    @staticmethod
+    def _utc(ts: int) -> str:
+        return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(ts // pcap.NS)) + f".{ts % pcap.NS:09d}Z"
+
+    # ------------------------------------------------------------ what it costs the others
+
+    def _seconds(self, store: str, bad: bool, expected: dict[str, int]) -> float:
+        """Until seven good targets have all of their files."""
+        base = os.path.join(self.dir, "plain")
+        fs.remove_tree(base)
+        good = [f"good{i}" for i in range(1, 8)]
+        targets = [lua.target(name, f"{self._out(name)}/x", **FIELDS) for name in good]
+        if bad:
+            fs.remove_tree(self._out("bad"))
+            os.makedirs(self._out("bad"))
+            targets.append(lua.target("bad", f"{self._out('bad')}/x", **FIELDS))
+        for name in good:
+            os.makedirs(self._out(name))
+        config = lua.write_config(os.path.join(self.dir, "perf.lua"), targets)
+        begun = time.monotonic()
+        with run.push_start(config, store, "--once") as push:
+            last = self._out(good[-1])
+            try:
+                push.wait_until(lambda: len(run.list_files(last, ".pcap")) == len(expected), 300, "the last file")
+                all_there = lambda: all(len(run.list_files(self._out(name), ".pcap")) == len(expected) for name in good)
+                push.wait_until(all_there, 60, "all files")
+                return time.monotonic() - begun
+            finally:
+                # what hangs cannot be killed
+                self.faulty.clear()
+
+    @perf_test
+    def test_perf_one_bad_of_eight(self) -> None:
+        """What one bad target of eight costs the seven others.
+
+        **Steps:**
+            * Push 1 GB to seven targets on tmpfs, alone and with an eighth one on faultfs: whose writes hang, whose writes take 0.1 s,
+              whose file system is full. Five runs of each, in turn.
+
+        **Verify:**
+            * The median of the time until the seven have all their files is at most 5 percent above that without the eighth.
+        """
+        size = int(float(os.environ.get("PERF_BYTES", "1e9")))
+        capture = traffic.make_traffic(os.path.join(self.dir, "big.pcap"), bytes=size)
+        store = os.path.join(self.tmpfs_dir(), "store")
+        run.import_capture(store, capture)
+        os.unlink(capture)
+        faults = {
+            "none": None,
+            "hangs": {"hang": True},
+            "crawls": {"delay": 0.1},
+            "full": {"error": errno.ENOSPC},
+        }
+        times: dict[str, list[float]] = {name: [] for name in faults}
+        expected = self._files_of(store)
+        for _ in range(5):
+            for name, options in faults.items():
+                if options:
+                    self.faulty.rule("write", "/bad/*", **options)
+                times[name].append(self._seconds(store, options is not None, expected))
+        medians = {name: statistics.median(values) for name, values in times.items()}
+        log(f"seconds until seven targets are complete: {times}")
+        write_performance_json({"seconds": times, "medians": medians}, "isolation.json")
+        for name, median in medians.items():
+            verify(median <= 1.05 * medians["none"], f"{name}: {median:.3f} s, alone {medians['none']:.3f} s; {times}")
+
+    def _files_of(self, store: str) -> dict[str, int]:
+        out = os.path.join(self.dir, "plain", "files")
+        os.makedirs(out)
+        config = lua.write_config(os.path.join(self.dir, "files.lua"), [lua.target("all", out + "/x", **FIELDS)])
+        run.push_once(config, store)
+        return {name: os.path.getsize(os.path.join(out, name)) for name in run.list_files(out)}
