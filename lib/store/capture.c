@@ -5,10 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "capture.h"
@@ -64,6 +67,28 @@ forget_head(struct sl_capture *c)
 	c->head_damaged = true;
 }
 
+/* Only while its writer lives; and a store in memory needs no second memory. */
+static void
+find_newest(struct sl_capture *c)
+{
+	static const struct sl_uuid none;
+	struct stat st;
+
+	if (!c->head || c->on_memory || sl_capture_state(c) != SL_CAPTURE_OPEN || fstat(c->head_fd, &st) < 0)
+		return;
+	if (memcmp(&c->head->newest, &none, sizeof(none)) == 0)
+		return;
+	c->newest_base = c->head->newest_base;
+	c->newest = newest_open(&c->head->newest, st.st_uid);
+}
+
+bool
+capture_copy_newest(const struct sl_capture *c, uint64_t number, void *buf)
+{
+	return c->newest && newest_copy(c->newest, c->newest_base + number, buf) &&
+	       chunk_check_header(buf, &c->info.uuid, number) == 0;
+}
+
 /* Take over dir and info. */
 static int
 open_capture(const char *store, int dir, const struct sl_capture_info *info, struct sl_capture **capture, char *errbuf)
@@ -100,6 +125,7 @@ open_capture(const char *store, int dir, const struct sl_capture_info *info, str
 		store_err(ret, errbuf, "%s: cannot find its last chunk: %s", c->path, strerror(-ret));
 		goto err;
 	}
+	find_newest(c);
 	*capture = c;
 	return 0;
 err:
@@ -207,6 +233,7 @@ capture_drop(struct sl_capture *c)
 		return;
 	if (c->segment_fd >= 0)
 		close(c->segment_fd);
+	newest_close(c->newest);
 	head_unmap(c->head, c->head_fd);
 	close(c->dir);
 	free(c);
@@ -273,6 +300,46 @@ sl_capture_recheck(struct sl_capture *c)
 	return sl_capture_state(c);
 }
 
+const _Atomic uint32_t *
+sl_capture_bell(const struct sl_capture *c)
+{
+	return sl_capture_state(c) == SL_CAPTURE_OPEN ? &c->head->bell : NULL;
+}
+
+static uint64_t
+monotonic_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+int
+sl_capture_wait(const struct sl_capture *c, uint64_t committed, uint64_t timeout_ns)
+{
+	uint64_t now = timeout_ns ? monotonic_ns() : 0;
+	uint64_t until = timeout_ns > UINT64_MAX - now ? UINT64_MAX : now + timeout_ns;
+
+	for (;;) {
+		const _Atomic uint32_t *bell = sl_capture_bell(c);
+		uint32_t rings = bell ? atomic_load_explicit(bell, memory_order_acquire) : 0;
+		struct timespec left;
+
+		if (!bell || sl_capture_committed(c) > committed || sl_capture_state(c) != SL_CAPTURE_OPEN)
+			return 0;
+		if (timeout_ns == 0 || now >= until)
+			return -ETIMEDOUT;
+		left.tv_sec = (time_t)((until - now) / 1000000000u);
+		left.tv_nsec = (long)((until - now) % 1000000000u);
+		/* No FUTEX_PRIVATE_FLAG: the one who wakes is another process. */
+		if (syscall(SYS_futex, bell, FUTEX_WAIT, rings, until == UINT64_MAX ? NULL : &left, NULL, 0) < 0 &&
+			errno == EINTR)
+			return -EINTR;
+		now = monotonic_ns();
+	}
+}
+
 static int
 use_segment(struct sl_capture *c, uint64_t segment)
 {
@@ -296,6 +363,8 @@ sl_capture_read(struct sl_capture *c, uint64_t number, void *buf, struct sl_chun
 {
 	int ret;
 
+	if (capture_copy_newest(c, number, buf) && sl_chunk_parse(buf, &c->info.uuid, number, chunk) == 0)
+		return 0;
 	ret = use_segment(c, number / SL_SEGMENT_CHUNKS);
 	if (ret == 0)
 		ret = segment_read(c->segment_fd, (uint32_t)(number % SL_SEGMENT_CHUNKS), buf);
@@ -335,6 +404,8 @@ add_chunk(struct sl_capture_totals *t, const struct sl_chunk *chunk)
 	t->record_bytes += chunk->records_len;
 	t->wire_bytes += chunk->wire_bytes;
 	t->dropped += chunk->dropped;
+	for (unsigned int i = 0; i < SL_DROP_CAUSES; i++)
+		t->dropped_by[i] += chunk->dropped_by[i];
 }
 
 int
@@ -352,6 +423,7 @@ sl_capture_sum(struct sl_capture *c, struct sl_capture_totals *t)
 		t->record_bytes = atomic_load(&c->head->record_bytes);
 		t->wire_bytes = atomic_load(&c->head->wire_bytes);
 		t->dropped = atomic_load(&c->head->dropped);
+		head_causes(c->head, t->dropped_by);
 		t->min_ts = atomic_load(&c->head->min_ts);
 		t->max_ts = atomic_load(&c->head->max_ts);
 		return 0;

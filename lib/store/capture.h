@@ -11,6 +11,7 @@
 
 #include <limits.h>
 
+#include "newest.h"
 #include "store.h"
 
 struct sl_capture {
@@ -22,6 +23,8 @@ struct sl_capture {
 	int head_fd;
 	bool head_damaged;
 	bool on_memory;
+	struct newest_reader *newest; /**< the newest chunks in the writer's memory, or NULL */
+	uint64_t newest_base;         /**< ordinal of chunk 0 there */
 
 	_Atomic uint32_t state;    /**< enum sl_capture_state as last decided */
 	/* UNCLEAN: found by the scan. */
@@ -31,6 +34,13 @@ struct sl_capture {
 	int segment_fd;
 	uint64_t segment;
 };
+
+/**
+ * Copy a chunk from the writer's memory. Never waits for a disk. Any thread.
+ *
+ * @return whether it was there and has the right number; its body is still to be checked
+ */
+bool capture_copy_newest(const struct sl_capture *capture, uint64_t number, void *buf);
 
 /** Keep it beyond sl_capture_close(). Any thread. */
 void capture_hold(struct sl_capture *capture);

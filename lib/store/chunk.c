@@ -92,6 +92,18 @@ check_index(const struct chunk_header *h, const uint8_t *base, const uint32_t *i
 	return 0;
 }
 
+/* Should the parts exceed the whole, as only a hostile file's do, the whole counts. */
+static void
+chunk_causes(const struct chunk_header *h, uint64_t by[SL_DROP_CAUSES])
+{
+	uint64_t left = h->dropped;
+
+	by[SL_DROP_NO_BUFFER] = h->dropped_no_buffer < left ? h->dropped_no_buffer : left;
+	left -= by[SL_DROP_NO_BUFFER];
+	by[SL_DROP_STORE] = h->dropped_store < left ? h->dropped_store : left;
+	by[SL_DROP_NIC] = left - by[SL_DROP_STORE];
+}
+
 void
 chunk_view(const struct chunk_header *h, struct sl_chunk *chunk)
 {
@@ -113,6 +125,7 @@ chunk_view(const struct chunk_header *h, struct sl_chunk *chunk)
 		.wire_bytes = h->wire_bytes,
 		.dropped = h->dropped,
 	};
+	chunk_causes(h, chunk->dropped_by);
 }
 
 int
@@ -136,8 +149,18 @@ sl_chunk_parse(const void *buf, const struct sl_uuid *capture, uint64_t number, 
 	return 0;
 }
 
+void
+chunk_sum_to(struct chunk_sum *sum, const void *buf, uint32_t end)
+{
+	const uint8_t *from = (const uint8_t *)buf + sum->done;
+
+	/* ISA-L does not write to it; it only lacks the const. */
+	sum->state = crc32_iscsi((unsigned char *)(uintptr_t)from, (int)(end - sum->done), sum->state);
+	sum->done = end;
+}
+
 uint32_t
-chunk_finish(void *buf, const uint32_t *index)
+chunk_finish(void *buf, const uint32_t *index, struct chunk_sum sum)
 {
 	struct chunk_header *h = buf;
 	uint8_t *base = buf;
@@ -146,7 +169,8 @@ chunk_finish(void *buf, const uint32_t *index)
 	h->index_off = (end + 3) & ~3u;
 	memset(base + end, 0, h->index_off - end);
 	memcpy(base + h->index_off, index, 4 * (size_t)h->packets);
-	h->body_crc = chunk_crc(base + CHUNK_HEADER_SIZE, chunk_used(h) - CHUNK_HEADER_SIZE);
+	chunk_sum_to(&sum, buf, chunk_used(h));
+	h->body_crc = ~sum.state;
 	h->header_crc = chunk_crc(h, offsetof(struct chunk_header, header_crc));
 	return chunk_used(h);
 }

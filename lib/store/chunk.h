@@ -40,7 +40,9 @@ struct chunk_header {
 	uint64_t heartbeat;
 	uint64_t wire_bytes;
 	uint64_t dropped;
-	uint64_t reserved;
+	/* Of dropped, by cause; the rest was lost before it came to us. Each ends at UINT32_MAX, dropped does not. */
+	uint32_t dropped_no_buffer;
+	uint32_t dropped_store;
 	uint32_t body_crc;   /**< CRC-32C from header_size to the end of the index */
 	uint32_t header_crc; /**< CRC-32C of all bytes before it */
 };
@@ -75,14 +77,26 @@ int chunk_check_header(const void *buf, const struct sl_uuid *capture, uint64_t 
 /** Describe a chunk whose header has been checked. */
 void chunk_view(const struct chunk_header *h, struct sl_chunk *chunk);
 
+/** The checksum of a chunk's body while the chunk is being filled. */
+struct chunk_sum {
+	uint32_t state; /**< not yet inverted */
+	uint32_t done;  /**< offset from the chunk's start up to which it has come */
+};
+
+#define CHUNK_SUM_INIT ((struct chunk_sum){.state = UINT32_MAX, .done = CHUNK_HEADER_SIZE})
+
+/** Take the body on to `end` into the checksum: while it is still in the caches. */
+void chunk_sum_to(struct chunk_sum *sum, const void *buf, uint32_t end);
+
 /**
  * Finish a chunk that has been filled with records: copy the index behind them, set index_off and both checksums.
  *
  * @param buf    SL_CHUNK_SIZE bytes; every other header field and the records are in place
  * @param index  header's packets entries
+ * @param sum    of the records so far
  * @return bytes used
  */
-uint32_t chunk_finish(void *buf, const uint32_t *index);
+uint32_t chunk_finish(void *buf, const uint32_t *index, struct chunk_sum sum);
 
 /** Put a mark behind a finished chunk; there must be room for sizeof(struct chunk_mark). */
 void chunk_set_mark(void *buf, uint64_t mark);

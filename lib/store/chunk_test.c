@@ -41,7 +41,7 @@ build(void *buf, uint32_t n, uint32_t len, uint32_t *index)
 		.last_ts = n ? (999ull + n) * 1000000000u + n - 1 : 0,
 		.wire_bytes = (uint64_t)n * (len + 1),
 	};
-	chunk_finish(buf, index);
+	chunk_finish(buf, index, CHUNK_SUM_INIT);
 }
 
 /* Make both checksums right again, as a hostile writer would. */

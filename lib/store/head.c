@@ -4,10 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "chunk.h"
@@ -221,12 +224,82 @@ head_is_damaged(const struct store_head *head)
 	return atomic_load_explicit(&head->state, memory_order_acquire) != HEAD_OPEN || is_of_this_boot(head);
 }
 
+static uint32_t
+causes_crc(const struct store_head *head)
+{
+	uint64_t causes[2] = {atomic_load_explicit(&head->dropped_no_buffer, memory_order_relaxed),
+		atomic_load_explicit(&head->dropped_store, memory_order_relaxed)};
+
+	return chunk_crc(causes, sizeof(causes));
+}
+
 int
 head_close(struct store_head *head, int fd)
 {
+	int ret = 0;
+
+	head->causes_crc = causes_crc(head);
 	head->crc = closed_crc(head);
 	atomic_store_explicit(&head->state, HEAD_CLOSED, memory_order_release);
 	if (msync(head, HEAD_SIZE, MS_SYNC) < 0)
-		return -errno;
-	return store_sync_fd(fd);
+		ret = -errno;
+	else
+		ret = store_sync_fd(fd);
+	head_ring(head);
+	return ret;
+}
+
+/* A head that knows no causes, of before there were any, counts all as lost before. */
+void
+head_causes(const struct store_head *head, uint64_t by[SL_DROP_CAUSES])
+{
+	uint64_t left = atomic_load_explicit(&head->dropped, memory_order_relaxed);
+	uint64_t no_buffer = atomic_load_explicit(&head->dropped_no_buffer, memory_order_relaxed);
+	uint64_t store = atomic_load_explicit(&head->dropped_store, memory_order_relaxed);
+
+	if (head_is_closed(head) && head->causes_crc != causes_crc(head))
+		no_buffer = store = 0;
+	by[SL_DROP_NO_BUFFER] = no_buffer < left ? no_buffer : left;
+	left -= by[SL_DROP_NO_BUFFER];
+	by[SL_DROP_STORE] = store < left ? store : left;
+	by[SL_DROP_NIC] = left - by[SL_DROP_STORE];
+}
+
+/* Always a system call: a sleeper's map is read-only, so it cannot say that it sleeps. */
+void
+head_ring(struct store_head *head)
+{
+	atomic_fetch_add_explicit(&head->bell, 1, memory_order_release);
+	syscall(SYS_futex, &head->bell, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+/* Relaxed: the release of committed that follows orders them for readers. One thread writes them. */
+static void
+add(_Atomic uint64_t *sum, uint64_t value)
+{
+	atomic_store_explicit(sum, atomic_load_explicit(sum, memory_order_relaxed) + value, memory_order_relaxed);
+}
+
+void
+head_add_sums(struct store_head *head, const struct chunk_header *h)
+{
+	uint64_t packets = atomic_load_explicit(&head->packets, memory_order_relaxed);
+
+	if (packets == 0 || h->min_ts < atomic_load_explicit(&head->min_ts, memory_order_relaxed))
+		atomic_store_explicit(&head->min_ts, h->min_ts, memory_order_relaxed);
+	if (packets == 0 || h->max_ts > atomic_load_explicit(&head->max_ts, memory_order_relaxed))
+		atomic_store_explicit(&head->max_ts, h->max_ts, memory_order_relaxed);
+	add(&head->packets, h->packets);
+	add(&head->record_bytes, h->records_len);
+	add(&head->wire_bytes, h->wire_bytes);
+	add(&head->dropped, h->dropped);
+	add(&head->dropped_no_buffer, h->dropped_no_buffer);
+	add(&head->dropped_store, h->dropped_store);
+}
+
+void
+head_commit(struct store_head *head, uint64_t committed)
+{
+	atomic_store_explicit(&head->committed, committed, memory_order_release);
+	head_ring(head);
 }

@@ -65,6 +65,8 @@ take_member(void *ctx, const struct json_member *m)
 		if (!m->is_number)
 			return -EPROTO;
 		info->start_ts = m->number;
+	} else if (strcmp(m->key, "expires") == 0) {
+		info->expires = m->is_number && m->number == 1;
 	} else if (strcmp(m->key, "crc") == 0) {
 		if (!m->is_number)
 			return -EPROTO;
@@ -199,7 +201,7 @@ store_info_write(int dir, const struct sl_capture_info *info)
 	json_put_string(out, info->host);
 	fputs(",\n\t\"source\": ", out);
 	json_put_string(out, info->source);
-	fputs(",\n", out);
+	fputs(info->expires ? ",\n\t\"expires\": 1,\n" : ",\n", out);
 	if (fflush(out) == 0)
 		fprintf(out, INFO_CRC "%" PRIu32 "\n}\n", chunk_crc(text, size));
 	if (fclose(out) != 0) {

@@ -88,28 +88,6 @@ check_linked(struct store_output *o)
 		o->segment);
 }
 
-/* Relaxed: the release of committed that follows orders them for readers. */
-static void
-add(_Atomic uint64_t *sum, uint64_t value)
-{
-	atomic_store_explicit(sum, atomic_load_explicit(sum, memory_order_relaxed) + value, memory_order_relaxed);
-}
-
-static void
-add_sums(struct store_head *head, const struct chunk_header *h)
-{
-	uint64_t packets = atomic_load_explicit(&head->packets, memory_order_relaxed);
-
-	if (packets == 0 || h->min_ts < atomic_load_explicit(&head->min_ts, memory_order_relaxed))
-		atomic_store_explicit(&head->min_ts, h->min_ts, memory_order_relaxed);
-	if (packets == 0 || h->max_ts > atomic_load_explicit(&head->max_ts, memory_order_relaxed))
-		atomic_store_explicit(&head->max_ts, h->max_ts, memory_order_relaxed);
-	add(&head->packets, h->packets);
-	add(&head->record_bytes, h->records_len);
-	add(&head->wire_bytes, h->wire_bytes);
-	add(&head->dropped, h->dropped);
-}
-
 static void
 commit_prefix(struct store_output *o)
 {
@@ -123,9 +101,8 @@ commit_prefix(struct store_output *o)
 			(void)!fallocate(o->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 				(off_t)(o->committed % SL_SEGMENT_CHUNKS * SL_CHUNK_SIZE + b->used),
 				SL_CHUNK_SIZE - b->used);
-		add_sums(o->head, (const struct chunk_header *)b->data);
-		o->committed++;
-		atomic_store_explicit(&o->head->committed, o->committed, memory_order_release);
+		head_add_sums(o->head, (const struct chunk_header *)b->data);
+		head_commit(o->head, ++o->committed);
 	}
 }
 

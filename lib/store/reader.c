@@ -38,6 +38,7 @@ struct sl_reader {
 	unsigned int depth;
 	unsigned int in_flight;
 	uint64_t returned;
+	uint64_t from_memory;
 	struct request requests[DEPTH_MAX];
 	uint16_t free[DEPTH_MAX]; /* a stack */
 	unsigned int free_count;
@@ -201,6 +202,22 @@ is_mapped(struct segment_entry *e, uint32_t slot)
 	return end <= e->size;
 }
 
+/* From the writer's memory: what is up to date reads no disk, and opens nothing. */
+static bool
+take_newest(struct sl_reader *r, const struct sl_capture *c, uint64_t number, void *buf, void *cookie)
+{
+	struct request *q;
+
+	if (!capture_copy_newest(c, number, buf))
+		return false;
+	q = &r->requests[r->free[--r->free_count]];
+	r->in_flight++;
+	r->from_memory++;
+	*q = (struct request){.read = {.cookie = cookie, .data = buf}};
+	finish(r, q, 0);
+	return true;
+}
+
 int
 sl_reader_submit(struct sl_reader *r, struct sl_capture *c, uint64_t number, void *buf, void *cookie)
 {
@@ -212,6 +229,8 @@ sl_reader_submit(struct sl_reader *r, struct sl_capture *c, uint64_t number, voi
 
 	if (r->free_count == 0 || segments_behind(&r->segments))
 		return -EAGAIN;
+	if (take_newest(r, c, number, buf, cookie))
+		return 0;
 	if (!r->has_submitter || !pthread_equal(r->submitter, pthread_self()))
 		adopt_thread(r);
 	e = segments_find(&r->segments, c, segment);
@@ -291,4 +310,10 @@ unsigned int
 sl_reader_in_flight(const struct sl_reader *r)
 {
 	return r->in_flight;
+}
+
+uint64_t
+sl_reader_from_memory(const struct sl_reader *r)
+{
+	return r->from_memory;
 }

@@ -318,7 +318,8 @@ test_head_bits(void **state)
 	fd = open(path, O_RDONLY);
 	assert_int_equal(read(fd, &good, sizeof(good)), sizeof(good));
 	close(fd);
-	for (size_t bit = 8 * offsetof(struct store_head, capture); bit < 8 * sizeof(good); bit++) {
+	for (size_t bit = 8 * offsetof(struct store_head, capture); bit < 8 * (offsetof(struct store_head, first) + 8);
+		bit++) {
 		struct sl_capture *capture;
 
 		memcpy((void *)&bad, (const void *)&good, sizeof(bad));

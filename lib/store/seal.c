@@ -18,25 +18,28 @@ int
 store_unclean_range(
 	int dir, const struct sl_uuid *capture, const struct store_head *head, uint64_t *first, uint64_t *committed)
 {
+	bool believed = head && head_is_believed(head);
 	uint64_t low, high;
 	void *buf;
 	int ret;
 
-	*first = head && head_is_believed(head) ? atomic_load_explicit(&head->first, memory_order_acquire) : 0;
-	buf = aligned_alloc(SL_STORE_ALIGN, SL_CHUNK_SIZE);
-	if (!buf)
-		return -ENOMEM;
-	ret = segment_scan(dir, capture, buf, committed);
-	free(buf);
-	if (ret < 0)
-		return ret;
-	/* A chunk that was committed is the reader's to report if it has gone bad since: it must not vanish silently.
-	 */
-	if (head && head_is_believed(head)) {
-		uint64_t known = atomic_load_explicit(&head->committed, memory_order_acquire);
-
-		if (known > *committed)
-			*committed = known;
+	*first = 0;
+	if (believed) {
+		/*
+		 * Only the process died. What it had in flight may still reach the disk, some of it and in any order:
+		 * nobody has seen it, and so nobody will. And a committed chunk is the reader's to report if it has
+		 * gone bad since: it must not vanish silently.
+		 */
+		*first = atomic_load_explicit(&head->first, memory_order_acquire);
+		*committed = atomic_load_explicit(&head->committed, memory_order_acquire);
+	} else {
+		buf = aligned_alloc(SL_STORE_ALIGN, SL_CHUNK_SIZE);
+		if (!buf)
+			return -ENOMEM;
+		ret = segment_scan(dir, capture, buf, committed);
+		free(buf);
+		if (ret < 0)
+			return ret;
 	}
 	ret = segment_range(dir, &low, &high);
 	if (ret == 0 && low * SL_SEGMENT_CHUNKS > *first)

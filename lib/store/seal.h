@@ -12,7 +12,7 @@
 #include "store.h"
 
 /**
- * Where an unclean capture ends: one past its last valid chunk, and never below what a head of this boot says.
+ * Where an unclean capture ends: where a head of this boot says; without one, one past its last valid chunk.
  *
  * @param head  its head, or NULL if there is none to be read
  * @param[out] first  its first chunk

@@ -15,6 +15,7 @@
  * All times are nanoseconds since 1970-01-01 UTC, unsigned 64 bit.
  */
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -31,6 +32,14 @@ extern "C" {
 #define SL_CAPTURE_NAME_MAX 128u      /**< bytes of a capture's name, the terminating 0 included */
 
 #define SL_STORE_DEFAULT "/mnt/store0/capture"
+
+/** Why packets were lost. */
+enum sl_drop_cause {
+	SL_DROP_NIC,       /**< before they came to us: counted by the port, or by what the packets were imported from */
+	SL_DROP_NO_BUFFER, /**< the port had no buffer to receive into */
+	SL_DROP_STORE,     /**< the store was too slow or full, or the packet fits no chunk */
+	SL_DROP_CAUSES
+};
 
 /** Flag of a packet: the port saw a bad frame check sequence. */
 #define SL_PACKET_BAD_FCS 0x1u
@@ -62,7 +71,9 @@ struct sl_chunk {
 	uint64_t clock;     /**< the capture's clock before the first packet: largest time seen, heartbeats included */
 	uint64_t heartbeat; /**< newest heartbeat since the previous chunk, 0 if none */
 	uint64_t wire_bytes; /**< sum of len */
-	uint64_t dropped;    /**< packets lost between the previous chunk and this one */
+	/** Packets lost between the previous chunk and this one; in a live capture also among this one's packets. */
+	uint64_t dropped;
+	uint64_t dropped_by[SL_DROP_CAUSES]; /**< the same by cause */
 };
 
 /** Record of packet i of a chunk. */
@@ -127,6 +138,7 @@ struct sl_capture_info {
 	uint64_t start_ts;    /**< wall clock when it was made */
 	char host[256];
 	char source[1024];    /**< what filled it: file names, port names */
+	bool expires;         /**< retention may delete it: it was made by a writer that deletes */
 };
 
 struct sl_capture; /**< a capture opened for reading */
@@ -177,12 +189,31 @@ enum sl_capture_state sl_capture_state(const struct sl_capture *capture);
 /** Ask again whether the writer still lives (lock and boot id); may turn OPEN into UNCLEAN. Makes system calls. */
 enum sl_capture_state sl_capture_recheck(struct sl_capture *capture);
 
+/**
+ * Sleep until more than `committed` chunks are committed, the capture is no longer open, or the time is up. A heartbeat
+ * wakes nobody, and neither does a writer that dies: ask sl_capture_recheck() now and then. Any thread that may sleep.
+ *
+ * @param committed   what the caller has seen of sl_capture_committed()
+ * @param timeout_ns  0: only look; UINT64_MAX: for ever
+ * @return 0: there is something to look at; -ETIMEDOUT; -EINTR: a signal came
+ */
+int sl_capture_wait(const struct sl_capture *capture, uint64_t committed, uint64_t timeout_ns);
+
+/**
+ * The word that sl_capture_wait() sleeps on, for a thread that waits for more than one thing (futex_waitv(2)): a shared
+ * futex in a map that is read-only, incremented and woken after each commit and at the end. Read it, then look at
+ * sl_capture_committed(), then sleep while it has the value that was read. NULL: nothing will be committed any more.
+ * Valid until the capture is closed. Any thread.
+ */
+const _Atomic uint32_t *sl_capture_bell(const struct sl_capture *capture);
+
 /** Sums over the chunks of a capture. */
 struct sl_capture_totals {
 	uint64_t packets;
 	uint64_t record_bytes; /**< captured bytes and 16 bytes a packet */
 	uint64_t wire_bytes;
 	uint64_t dropped;      /**< packets lost before or between packets */
+	uint64_t dropped_by[SL_DROP_CAUSES]; /**< the same by cause */
 	uint64_t min_ts, max_ts; /**< earliest and latest time of a packet; 0 if there is none */
 	uint64_t bad_headers;  /**< chunks whose header could not be read; 0 if the writer's own sums were used */
 };
@@ -197,7 +228,8 @@ int sl_capture_disk_bytes(struct sl_capture *capture, uint64_t *bytes);
 void sl_capture_place(const struct sl_capture *capture, uint64_t number, char *path, size_t size, uint64_t *offset);
 
 /**
- * Read one chunk, blocking, and check it. One thread at a time for each opened capture.
+ * Read one chunk, blocking, and check it: from the writer's memory if it is one of the newest of a live capture, else from
+ * the disk. One thread at a time for each opened capture.
  *
  * @param buf  SL_CHUNK_SIZE bytes, SL_STORE_ALIGN aligned
  * @return as sl_chunk_parse(), or -ENOENT: its segment is gone, or another -errno of open or read
@@ -283,6 +315,9 @@ void sl_reader_release(struct sl_reader *reader);
 /** Reads in flight. The reader's own lcore only. */
 unsigned int sl_reader_in_flight(const struct sl_reader *reader);
 
+/** Reads so far that were served from the memory of a live capture's writer, without the disk. The reader's own lcore only. */
+uint64_t sl_reader_from_memory(const struct sl_reader *reader);
+
 /* ---------------------------------------------------------------- direct I/O */
 
 /**
@@ -297,7 +332,20 @@ int sl_direct_alignment(int fd, uint32_t *memory, uint32_t *offset);
 
 /* ---------------------------------------------------------------- writing a capture */
 
-struct sl_store_writer; /**< appends packets to one capture; one thread at a time */
+struct sl_store_writer; /**< appends packets to one capture at a time; one thread at a time */
+
+/** What a live capture leaves free on the store's file system; the larger of the two counts. 0, 0: nothing is deleted. */
+struct sl_retention {
+	uint64_t min_free_bytes;
+	unsigned int min_free_percent; /**< of the file system's size, 0 to 99 */
+};
+
+#define SL_RETENTION_DEFAULT_BYTES (5ull << 30)
+#define SL_RETENTION_DEFAULT_PERCENT 10u
+
+#define SL_STORE_BUFFERS_MIN 4u       /**< chunk buffers of an asynchronous writer, at least */
+#define SL_STORE_BUFFERS_MAX 256u     /**< and at the most */
+#define SL_STORE_BUFFERS_DEFAULT 64u  /**< what a live capture should have */
 
 struct sl_store_writer_params {
 	const char *store;       /**< directory, made if missing */
@@ -307,26 +355,39 @@ struct sl_store_writer_params {
 	const char *source;      /**< for capture.json */
 	uint64_t flush_interval; /**< ns; a chunk that is not full goes out after this long. 0: only when full */
 	bool marks;              /**< chunks carry marks: see sl_store_writer_mark() */
+	/**
+	 * 0: the thread that appends writes. SL_STORE_BUFFERS_MIN to _MAX: helper threads write from that many chunk buffers;
+	 * those of a store on a disk lie in shared memory, where readers find the newest chunks.
+	 */
+	unsigned int buffers;
+	bool nonblocking;        /**< with buffers only: no call but create and close waits for anything */
+	struct sl_retention retention; /**< with buffers only; marks its captures as deletable */
+	const void *helper_cpus; /**< CPUs for the helper threads and kernel workers: a cpu_set_t, or NULL for any */
 };
 
 /**
  * Begin a capture: makes its directory, becomes the store's active capture. Unclean captures are sealed first.
  *
- * @return 0; -EEXIST: a capture of that name exists; -EBUSY: the active capture has a living writer; -EINVAL: bad name;
- *         another -errno
+ * With buffers, three helper threads do all that may wait: "sl-write" writes chunks and commits them, "sl-ahead" prepares
+ * segments and captures before they are needed, "sl-keep" syncs, closes and deletes.
+ *
+ * @return 0; -EEXIST: a capture of that name exists; -EBUSY: the active capture has a living writer; -EINVAL: bad name,
+ *         buffers or retention; another -errno
  */
 int sl_store_writer_create(const struct sl_store_writer_params *params, struct sl_store_writer **writer, char *errbuf);
 
 /**
- * Append one packet. May block on the disk.
+ * Append one packet. May block on the disk, unless the writer is nonblocking.
  *
  * @param ts      ns since 1970 UTC
  * @param caplen  bytes at data
  * @param len     bytes on the wire
  * @param port    capture port or pcapng interface, modulo 256
  * @param flags   SL_PACKET_*
- * @return 0; -EMSGSIZE: too large for a chunk, not stored (counted as dropped); -ENOSPC with a line in errbuf that says
- *         what space is needed; -ERANGE: ts does not fit a pcap record; another -errno of the write
+ * @return 0; -EMSGSIZE: too large for a chunk, not stored (counted as dropped); -EAGAIN: nonblocking, and every buffer waits
+ *         for the disk: not stored, and the caller's to count with sl_store_writer_drop_for(); -ENOSPC with a line in errbuf
+ *         that says what space is needed (never with buffers: they wait for room); -ERANGE: ts does not fit a pcap record;
+ *         another -errno of the write, then and from then on
  */
 int sl_store_writer_append(struct sl_store_writer *writer, uint64_t ts, uint32_t caplen, uint32_t len, uint8_t port,
 	uint8_t flags, const void *data, char *errbuf);
@@ -334,28 +395,119 @@ int sl_store_writer_append(struct sl_store_writer *writer, uint64_t ts, uint32_t
 /**
  * Say what the next packet appended is: a number of the caller's, which goes into the chunk with the packet. A chunk keeps the
  * mark of its last packet, so after a crash the last chunk says exactly how far the caller had come: what is committed and
- * where to go on are one write. Only with params.marks.
+ * where to go on are one write. Only with params.marks, and packets of sl_store_writer_append().
  */
 void sl_store_writer_mark(struct sl_store_writer *writer, uint64_t mark);
 
-/** Count packets that were lost before the next one appended. */
+/** The chunk being filled: what every writer begins with, for sl_store_writer_reserve() alone. */
+struct sl_store_fill {
+	uint8_t *chunk;
+	uint32_t *index;  /**< SL_CHUNK_MAX_PACKETS entries */
+	uint32_t end;     /**< offset from chunk of the next record */
+	uint32_t limit;   /**< a record that ends at or before it needs no further look; 0: no chunk is open */
+	uint32_t packets;
+	uint64_t min_ts, max_ts, last_ts, wire_bytes;
+};
+
+/**
+ * The short way of sl_store_writer_append(): a place for the packet's bytes, if there is one at once. The caller copies
+ * caplen bytes to it before the next call with this writer. Whoever uses it calls sl_store_writer_poll() every few
+ * milliseconds, since it looks at no clock.
+ *
+ * @return the place; NULL: use sl_store_writer_append()
+ */
+static inline void *
+sl_store_writer_reserve(struct sl_store_writer *writer, uint64_t ts, uint32_t caplen, uint32_t len, uint8_t port,
+	uint8_t flags)
+{
+	struct sl_store_fill *fill = (struct sl_store_fill *)writer;
+	uint64_t end = (uint64_t)fill->end + sizeof(struct sl_record) + caplen;
+	uint64_t sec = ts / 1000000000u;
+	struct sl_record *r;
+
+	if (__builtin_expect(end > fill->limit || sec > UINT32_MAX, 0))
+		return NULL;
+	r = (struct sl_record *)(fill->chunk + fill->end);
+	r->sec = (uint32_t)sec;
+	r->nsec = (uint32_t)(ts - sec * 1000000000u);
+	r->caplen = caplen;
+	r->len = len;
+	fill->index[fill->packets++] = fill->end | (uint32_t)port << 20 | (uint32_t)(flags & 0xf) << 28;
+	fill->end = (uint32_t)end;
+	fill->last_ts = ts;
+	fill->min_ts = ts < fill->min_ts ? ts : fill->min_ts;
+	fill->max_ts = ts > fill->max_ts ? ts : fill->max_ts;
+	fill->wire_bytes += len;
+	return r + 1;
+}
+
+/** Count packets that were lost before the next one appended: sl_store_writer_drop_for() with SL_DROP_NIC. */
 void sl_store_writer_drop(struct sl_store_writer *writer, uint64_t packets);
+/**
+ * Count packets that were lost about now. They are recorded in the chunk where the loss lies: with buffers the one being
+ * filled, else the next one.
+ */
+void sl_store_writer_drop_for(struct sl_store_writer *writer, enum sl_drop_cause cause, uint64_t packets);
+
+/**
+ * With buffers: send out a chunk older than the flush interval, and ask how the helpers fare. Never waits and costs about
+ * what the coarse clock costs: once a burst is right. Without buffers: take what the disk has done.
+ *
+ * @return 0, or the first -errno of a helper, then and from then on, with a line in errbuf. A full disk is none: see
+ *         sl_store_writer_look()
+ */
+int sl_store_writer_poll(struct sl_store_writer *writer, char *errbuf);
 
 /**
  * To be called while no packet comes, at least every flush interval: sends out a chunk older than the flush interval,
  * and raises the clock that readers see. A heartbeat lies between two chunks: while packets are buffered that are
- * younger than the flush interval it is passed over.
+ * younger than the flush interval, or not yet committed, it is passed over.
  *
  * @param clock  ns since 1970 UTC, on the packets' clock; ignored unless above the newest heartbeat; 0: none
  */
 int sl_store_writer_idle(struct sl_store_writer *writer, uint64_t clock, char *errbuf);
 
-/** Write what is buffered, make all durable, mark the capture closed and free the writer, also on error. */
+/**
+ * Close the capture and go on in a new one of the same store; no packet is lost, and `active` is switched in one step. With
+ * buffers the new one is made by a helper: packets appended meanwhile wait in the buffers, and the call itself waits for
+ * nothing. Drops not yet recorded go into the new capture.
+ *
+ * @param name  of the new capture, or NULL: from the wall clock and host; _1, _2, ... is added if it is taken
+ * @return 0; -EINVAL: bad name; -EAGAIN: with buffers, and the roll before is still under way: nothing was done, try later;
+ *         another -errno: the writer has failed
+ */
+int sl_store_writer_roll(struct sl_store_writer *writer, const char *name, char *errbuf);
+
+/** Write what is buffered, make all durable, mark the capture closed and free the writer, also on error. Waits. */
 int sl_store_writer_close(struct sl_store_writer *writer, char *errbuf);
 
-/** Packets, record bytes and chunks so far. */
+/** Packets, record bytes and chunks so far of the capture being written (since the last roll). */
 void sl_store_writer_stats(const struct sl_store_writer *writer, uint64_t *packets, uint64_t *bytes, uint64_t *chunks);
-/** The capture that is being written. */
+
+/** How a writer fares. Sums are over all captures since create. */
+struct sl_store_writer_state {
+	uint64_t packets;
+	uint64_t record_bytes; /**< captured bytes and 16 bytes a packet */
+	uint64_t dropped[SL_DROP_CAUSES];
+	uint64_t chunks;       /**< handed to the helpers */
+	uint64_t committed;    /**< of them committed */
+	uint64_t rolls;
+	unsigned int buffers;  /**< chunk buffers */
+	unsigned int busy;     /**< of them filled and not committed, or being filled */
+	bool rolling;          /**< a roll is under way */
+	bool no_space;         /**< the file system is full: chunks wait in the buffers for room */
+	bool shared;           /**< readers find the newest chunks in shared memory */
+	uint64_t removed_bytes; /**< blocks that retention has freed */
+	uint64_t removed_captures; /**< captures that retention has removed whole */
+};
+
+/** How it fares. Never waits. The writer's own thread. */
+void sl_store_writer_look(const struct sl_store_writer *writer, struct sl_store_writer_state *state);
+
+/**
+ * The capture that is being written; with buffers, after a roll, the one before until the new one has been made. Valid until
+ * the next roll. The writer's own thread.
+ */
 const struct sl_capture_info *sl_store_writer_info(const struct sl_store_writer *writer);
 
 /* ---------------------------------------------------------------- a store as a whole */

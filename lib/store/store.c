@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "newest.h"
 #include "seal.h"
 #include "store.h"
 
@@ -63,6 +64,21 @@ make_directories(const char *path, char *errbuf)
 			return store_err(-err, errbuf, "%s: cannot make the directory: %s", part, strerror(err));
 		}
 	}
+	return 0;
+}
+
+int
+store_make(const char *store, bool *on_memory, char *errbuf)
+{
+	int ret = make_directories(store, errbuf), fd;
+
+	if (ret < 0)
+		return ret;
+	fd = open(store, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return store_err(-errno, errbuf, "%s: %s", store, strerror(errno));
+	*on_memory = store_on_memory(fd);
+	close(fd);
 	return 0;
 }
 
@@ -203,10 +219,27 @@ lock_store(int dir, const char *store, char *errbuf)
 	return fd;
 }
 
-int
-store_prepare(const char *store, int *dir, int *lock, uint64_t *sequence, char *errbuf)
+/* Seal what is unclean. Only the active one is in the way. An older one that still ends, or cannot be sealed, harms
+ * nobody; nor does one that nobody can read.
+ */
+static int
+seal_all(int dir, const char *store, const struct sl_capture_info *infos, size_t count, char *errbuf)
 {
 	char active[SL_CAPTURE_NAME_MAX] = "";
+
+	sl_store_active(store, active, NULL);
+	for (size_t i = 0; i < count; i++) {
+		int ret = store_seal(dir, store, &infos[i], errbuf);
+
+		if (ret < 0 && ret != -EPROTO && strcmp(infos[i].name, active) == 0)
+			return ret;
+	}
+	return 0;
+}
+
+static int
+prepare(const char *store, bool seal, int *dir, int *lock, uint64_t *sequence, char *errbuf)
+{
 	struct sl_capture_info *infos = NULL;
 	size_t count;
 	int ret;
@@ -227,20 +260,12 @@ store_prepare(const char *store, int *dir, int *lock, uint64_t *sequence, char *
 	ret = sl_store_list(store, &infos, &count, errbuf);
 	if (ret < 0)
 		goto err;
-	sl_store_active(store, active, NULL);
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < count; i++)
 		if (infos[i].sequence >= *sequence)
 			*sequence = infos[i].sequence + 1;
-		ret = store_seal(*dir, store, &infos[i], errbuf);
-		/*
-		 * Only the active one is in the way. An older one that still ends, or cannot be sealed, harms nobody;
-		 * nor does one that nobody can read.
-		 */
-		if (strcmp(infos[i].name, active) != 0 || ret == -EPROTO)
-			ret = 0;
-		if (ret < 0)
-			goto err;
-	}
+	ret = seal ? seal_all(*dir, store, infos, count, errbuf) : 0;
+	if (ret < 0)
+		goto err;
 	free(infos);
 	return 0;
 err:
@@ -249,6 +274,19 @@ err:
 		close(*lock);
 	close(*dir);
 	return ret;
+}
+
+int
+store_prepare(const char *store, int *dir, int *lock, uint64_t *sequence, char *errbuf)
+{
+	newest_sweep();
+	return prepare(store, true, dir, lock, sequence, errbuf);
+}
+
+int
+store_prepare_roll(const char *store, int *dir, int *lock, uint64_t *sequence, char *errbuf)
+{
+	return prepare(store, false, dir, lock, sequence, errbuf);
 }
 
 int

@@ -75,6 +75,14 @@ struct store_head {
 	uint32_t crc;                /**< CLOSED: CRC-32C of all before it, as if state were already CLOSED */
 	/** Not under the crc: retention raises it in closed captures too, by whole segments. */
 	_Atomic uint64_t first;
+	/** Of dropped, by cause; the rest was lost before it came to us. */
+	_Atomic uint64_t dropped_no_buffer;
+	_Atomic uint64_t dropped_store;
+	uint32_t causes_crc;   /**< CLOSED: CRC-32C of the two above */
+	_Atomic uint32_t bell; /**< a futex: incremented and woken after each commit and when it closes */
+	/* Not all zero: the newest chunks also lie in shared memory, see newest.h. Means nothing once the writer is gone. */
+	struct sl_uuid newest;
+	uint64_t newest_base; /**< what chunk 0 has for an ordinal there */
 };
 _Static_assert(sizeof(struct store_head) <= HEAD_SIZE, "the head is one page");
 
@@ -122,6 +130,19 @@ bool head_is_damaged(const struct store_head *head);
 
 /** Set CLOSED with its checksum, durably. All segments must be durable before. */
 int head_close(struct store_head *head, int fd);
+
+/** What was dropped, by cause. */
+void head_causes(const struct store_head *head, uint64_t by[SL_DROP_CAUSES]);
+
+/** Wake whoever waits for a commit or the end. */
+void head_ring(struct store_head *head);
+
+struct chunk_header;
+/** Add a chunk's sums, as is done before it is committed. */
+void head_add_sums(struct store_head *head, const struct chunk_header *chunk);
+
+/** Commit all chunks below this one, and wake who waits for it. */
+void head_commit(struct store_head *head, uint64_t committed);
 
 /* ---------------------------------------------------------------- segments (segment.c) */
 
@@ -172,6 +193,14 @@ int segment_sync_all(int dir);
  * @param[out] lock  holds the store's lock until it is closed
  */
 int store_prepare(const char *store, int *dir, int *lock, uint64_t *sequence, char *errbuf);
+
+/**
+ * The same for the writer of the active capture itself, which goes on in a new one: nothing is sealed.
+ */
+int store_prepare_roll(const char *store, int *dir, int *lock, uint64_t *sequence, char *errbuf);
+
+/** Make a store's directory if it is missing. @param[out] on_memory  whether it lies on tmpfs or the like */
+int store_make(const char *store, bool *on_memory, char *errbuf);
 
 /** Point `active` at a capture, in one step. */
 int store_set_active(int dir, const char *name);

@@ -61,6 +61,36 @@ test_writer(const char *store, const char *name, uint64_t flush_interval)
 	return writer;
 }
 
+struct sl_store_writer *
+test_live_writer(const char *store, const char *name, struct sl_store_writer_params params)
+{
+	char errbuf[SL_STORE_ERRBUF] = "";
+	struct sl_store_writer *writer;
+
+	params.store = store;
+	params.name = name;
+	params.link_type = 1;
+	params.snap_len = 65535;
+	if (params.buffers == 0)
+		params.buffers = SL_STORE_BUFFERS_MIN;
+	if (sl_store_writer_create(&params, &writer, errbuf) < 0)
+		fail_msg("writer: %s", errbuf);
+	return writer;
+}
+
+void
+test_mount(const char *path, unsigned int mib)
+{
+	char options[32];
+
+	snprintf(options, sizeof(options), "size=%um", mib);
+	if (mount("tmpfs", path, "tmpfs", 0, options) == 0)
+		return;
+	test_dir_remove(path);
+	print_message("SKIPPED: mounting a small tmpfs needs root\n");
+	skip();
+}
+
 uint64_t
 test_packet(uint64_t i, uint8_t data[1600], uint32_t *len)
 {
@@ -144,10 +174,13 @@ test_patch(const char *store, const char *name, const char *file, uint64_t at, c
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
 	int failed = 0;
 
+	/* One test alone: its name, with * for any. */
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	failed += chunk_tests();
 	failed += find_tests();
 	failed += info_tests();
@@ -155,5 +188,9 @@ main(void)
 	failed += mark_tests();
 	failed += recovery_tests();
 	failed += reader_tests();
+	failed += live_tests();
+	failed += live_crash_tests();
+	failed += newest_tests();
+	failed += retention_tests();
 	return failed != 0;
 }

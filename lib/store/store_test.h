@@ -45,6 +45,12 @@ void test_patch(const char *store, const char *name, const char *file, uint64_t 
 /** The coarse clock runs so that every flush interval has passed at the next look. */
 extern bool test_fast_clock;
 
+/** An asynchronous writer: SL_STORE_BUFFERS_MIN buffers unless params say more. The test fails if it cannot be made. */
+struct sl_store_writer *test_live_writer(const char *store, const char *name, struct sl_store_writer_params params);
+
+/** Mount a tmpfs of so many MiB on a store's directory. Skips the test, saying so, without privilege. */
+void test_mount(const char *path, unsigned int mib);
+
 int chunk_tests(void);
 int find_tests(void);
 int info_tests(void);
@@ -52,5 +58,9 @@ int mark_tests(void);
 int writer_tests(void);
 int recovery_tests(void);
 int reader_tests(void);
+int live_tests(void);
+int live_crash_tests(void);
+int newest_tests(void);
+int retention_tests(void);
 
 #endif
