@@ -17,6 +17,8 @@
 int cmd_check(int argc, char **argv);
 int cmd_import(int argc, char **argv);
 int cmd_push(int argc, char **argv);
+int cmd_scheduler(int argc, char **argv);
+int cmd_status(int argc, char **argv);
 int cmd_store(int argc, char **argv);
 
 #endif

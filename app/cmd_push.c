@@ -22,9 +22,11 @@
 #include "app.h"
 #include "progress.h"
 #include "push.h"
+#include "push_claims.h"
 #include "push_summary.h"
 #include "push_telemetry.h"
 #include "push_verdicts.h"
+#include "push_watch.h"
 #include "sl_filter.h"
 #include "store_report.h"
 
@@ -188,6 +190,8 @@ look_after(struct push *push)
 		}
 		if (n % SERVE_TICKS == 0)
 			push_streams_serve(push->streams);
+		if (n % SECOND_TICKS == 1)
+			push_watch_look(push->watch);
 		if (n % SECOND_TICKS == 0) {
 			push_streams_each(push->streams, report_hints, push);
 			show_progress(push);
@@ -260,6 +264,16 @@ run(struct push *push)
 	return push_summary_failures(&summary, stderr) || !finished ? SL_EXIT_FAILED : SL_EXIT_OK;
 }
 
+static int
+watch_and_run(struct push *push)
+{
+	push->watch = push_watch_create(push);
+	if (push->watch)
+		return run(push);
+	fprintf(stderr, "sluice push: out of memory\n");
+	return SL_EXIT_FAILED;
+}
+
 static void
 free_push(struct push *push)
 {
@@ -268,6 +282,8 @@ free_push(struct push *push)
 	push_streams_destroy(push->streams);
 	for (unsigned int i = 0; i < push->map.count; i++)
 		free(push->lcores[i]);
+	push_watch_destroy(push->watch);
+	push_claims_release(push->claims);
 	free(push->consumers);
 	free(push->hinted);
 	sl_config_free(push->config);
@@ -285,6 +301,8 @@ cmd_push(int argc, char **argv)
 	status = push_load_config(&push);
 	if (status < 0)
 		status = push_raise_limits(&push);
+	if (status < 0)
+		status = push_claim(&push);
 	if (status < 0)
 		status = push_choose_cpus(&push);
 	if (status >= 0)
@@ -310,7 +328,7 @@ cmd_push(int argc, char **argv)
 	status = rc == -EINVAL ? SL_EXIT_REFUSED : SL_EXIT_FAILED;
 	if (rc == 0) {
 		if (push_wire(&push) == 0)
-			status = run(&push);
+			status = watch_and_run(&push);
 		push_telemetry_stop();
 		sl_writers_destroy(push.writers);
 		push.writers = NULL;

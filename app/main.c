@@ -18,6 +18,8 @@ static const struct command {
 	{"check", cmd_check, "validate a push configuration and show what it means"},
 	{"import", cmd_import, "read pcap or pcapng files, or a pipe, into a capture store"},
 	{"push", cmd_push, "push a capture store to every target of a configuration"},
+	{"scheduler", cmd_scheduler, "start and stop pushes by a schedule"},
+	{"status", cmd_status, "how the running pushes and captures are doing"},
 	{"store", cmd_store, "list, inspect, verify and export captures"},
 };
 
@@ -26,7 +28,7 @@ usage(FILE *out)
 {
 	fprintf(out, "usage: sluice COMMAND [OPTION]...\n\n");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].summary);
+		fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
 	fprintf(out, "\n`sluice COMMAND --help` says more. Exit status: 0 done, 1 failed while running,\n"
 		     "2 input refused before anything was touched.\n");
 }

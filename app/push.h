@@ -23,6 +23,9 @@
 
 #define PUSH_ERRBUF 1024 /**< holds the message of any library */
 
+struct push_claims;
+struct push_watch;
+
 struct push {
 	struct push_options options;
 	struct sl_config *config;
@@ -38,6 +41,8 @@ struct push {
 	struct sl_lcore *reader_lcore, *filter_lcores[PUSH_MAP_MAX], *writer_lcores[PUSH_MAP_MAX];
 	struct sl_pipeline *pipeline;
 	struct sl_writers *writers;
+	struct push_claims *claims; /**< on Paths and logs; NULL: none */
+	struct push_watch *watch; /**< NULL: not running yet */
 	bool *hinted; /**< one a target: it was told why its filter may match nothing */
 	bool hugepages;
 	struct push_moment begun;
@@ -56,6 +61,8 @@ void push_tick(void);
 int push_load_config(struct push *push);
 /** Have descriptors enough for all targets. @return -1: go on; else the exit status, after a message */
 int push_raise_limits(struct push *push);
+/** Claim what is written to, so that no other push does. @return -1: go on; else the exit status, after a message */
+int push_claim(struct push *push);
 /** Map and CPUs from options or affinity. @return -1: go on; else the exit status, after a message */
 int push_choose_cpus(struct push *push);
 /**

@@ -116,18 +116,16 @@ may_be_dir(const char *option, const char *path)
 	return false;
 }
 
-/* "/etc/sluice/push_realtime.lua" -> "/var/lib/sluice/push_realtime" */
-static void
-default_state_dir(struct push_options *options)
+void
+push_default_state_dir(const char *config, char dir[PATH_MAX])
 {
-	const char *name = strrchr(options->config, '/');
+	const char *name = strrchr(config, '/');
 	const char *dot;
 
-	name = name ? name + 1 : options->config;
+	name = name ? name + 1 : config;
 	dot = strrchr(name, '.');
-	snprintf(options->state_dir_default, sizeof(options->state_dir_default), "%s/%.*s", DEFAULT_STATE_ROOT,
+	snprintf(dir, PATH_MAX, "%s/%.*s", DEFAULT_STATE_ROOT,
 		dot && dot != name ? (int)(dot - name) : (int)strlen(name), name);
-	options->state_dir = options->state_dir_default;
 }
 
 static int
@@ -168,8 +166,10 @@ complete(struct push_options *options)
 			return SL_EXIT_REFUSED;
 		}
 	}
-	if (!options->state_dir && !options->once && options->sink == SL_SINK_FILE)
-		default_state_dir(options);
+	if (!options->state_dir && !options->once && options->sink == SL_SINK_FILE) {
+		push_default_state_dir(options->config, options->state_dir_default);
+		options->state_dir = options->state_dir_default;
+	}
 	return -1;
 }
 

@@ -44,4 +44,7 @@ struct push_options {
  */
 int push_options_parse(int argc, char **argv, struct push_options *options);
 
+/** Where a following push of a configuration keeps its journals: "/etc/x/day.lua" -> "/var/lib/sluice/day". Any thread. */
+void push_default_state_dir(const char *config, char dir[PATH_MAX]);
+
 #endif

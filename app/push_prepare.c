@@ -17,8 +17,10 @@
 #include "app.h"
 #include "config_checks.h"
 #include "push.h"
+#include "push_claims.h"
 
 #define OTHER_DESCRIPTORS 256 /* the store's segments, rings, EAL */
+#define CLAIMS 2 /* sockets of a target: its Path, its log */
 
 /* Printed again only if there is more to say. */
 static void
@@ -72,7 +74,7 @@ push_load_config(struct push *push)
 int
 push_raise_limits(struct push *push)
 {
-	rlim_t need = OTHER_DESCRIPTORS + (rlim_t)push->targets * SL_WRITER_DESCRIPTORS;
+	rlim_t need = OTHER_DESCRIPTORS + (rlim_t)push->targets * (SL_WRITER_DESCRIPTORS + CLAIMS);
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= need)
@@ -85,6 +87,22 @@ push_raise_limits(struct push *push)
 		"LimitNOFILE= of the service)\n",
 		push->targets, (unsigned long long)need, (unsigned long long)limit.rlim_max);
 	return SL_EXIT_REFUSED;
+}
+
+int
+push_claim(struct push *push)
+{
+	char errbuf[PUSH_ERRBUF];
+	int rc;
+
+	/* The null sink writes no file. */
+	if (push->options.sink != SL_SINK_FILE)
+		return -1;
+	rc = push_claims_take(&push->claims, push->config, push->options.log_dir, errbuf);
+	if (rc == 0)
+		return -1;
+	fprintf(stderr, "sluice push: %s\n", errbuf);
+	return rc == -EBUSY ? SL_EXIT_REFUSED : SL_EXIT_FAILED;
 }
 
 int

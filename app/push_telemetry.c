@@ -12,6 +12,7 @@
 
 #include "push_account.h"
 #include "push_telemetry.h"
+#include "push_watch.h"
 
 #define NAME_SIZE 64
 /* EAL takes no longer array than it has room for. */
@@ -39,6 +40,7 @@ tell_lcores(const struct push *push, struct rte_tel_data *d)
 		const char *name = lcore->name + strlen("sl-");
 
 		add_u64(d, name, "cpu", push->map.lcores[i].cpu);
+		add_u64(d, name, "busy_percent", push_watch_busy(push->watch, i));
 		add_u64(d, name, "busy_cycles", atomic_load_explicit(&lcore->busy_cycles, memory_order_relaxed));
 		add_u64(d, name, "idle_cycles", atomic_load_explicit(&lcore->idle_cycles, memory_order_relaxed));
 	}
@@ -70,23 +72,75 @@ tell_stages(const struct push *push, struct rte_tel_data *d)
 	}
 }
 
-static int
-tell_target(const struct push *push, const char *number, struct rte_tel_data *d)
-{
-	struct sl_target_stats *stats;
-	unsigned long t;
-	char *end;
+/* ---------------------------------------------------------------- texts */
 
-	if (!number || !*number)
-		return -EINVAL;
-	t = strtoul(number, &end, 10);
-	if (*end != '\0' || t >= push->targets)
-		return -EINVAL;
-	stats = calloc(1, sizeof(*stats));
-	if (!stats)
-		return -ENOMEM;
-	sl_writers_target_stats(push->writers, (unsigned int)t, stats);
-	rte_tel_data_add_dict_string(d, "desc", sl_config_target(push->config, t)->desc);
+/* In a dictionary telemetry holds RTE_TEL_MAX_STRING_LEN bytes of a text; a command of its own has it whole. */
+static void
+make_short(char cut[RTE_TEL_MAX_STRING_LEN], const char *text)
+{
+	snprintf(cut, RTE_TEL_MAX_STRING_LEN, "%s", text);
+	/* DPDK 22.11 makes nonsense of what is not ASCII, and an answer that no JSON parser takes. */
+	for (char *p = cut; *p; p++)
+		if (*p < ' ' || *p > '~')
+			*p = '?';
+}
+
+static void
+add_text(struct rte_tel_data *d, const char *name, const char *text)
+{
+	char cut[RTE_TEL_MAX_STRING_LEN];
+
+	make_short(cut, text);
+	rte_tel_data_add_dict_string(d, name, cut);
+}
+
+/* The whole text; bytes that are not printable ASCII, and '%', as %XX. */
+static int
+tell_text(struct rte_tel_data *d, const char *text)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	char whole[RTE_TEL_MAX_SINGLE_STRING_LEN];
+	size_t n = 0;
+
+	for (; text && *text && n + 4 < sizeof(whole); text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c >= ' ' && c <= '~' && c != '%') {
+			whole[n++] = (char)c;
+			continue;
+		}
+		whole[n++] = '%';
+		whole[n++] = digits[c >> 4];
+		whole[n++] = digits[c & 15];
+	}
+	whole[n] = '\0';
+	return rte_tel_data_string(d, whole);
+}
+
+/* ---------------------------------------------------------------- targets */
+
+static const char *
+state_name(const struct sl_target_stats *stats)
+{
+	if (stats->gave_up)
+		return "gave up";
+	if (stats->state == SL_CONSUMER_DONE)
+		return "done";
+	if (stats->failing)
+		return "failing";
+	if (stats->parked || stats->state == SL_CONSUMER_AWAY)
+		return "parked";
+	return stats->state == SL_CONSUMER_READY ? "catching up" : "attached";
+}
+
+static void
+tell_target(const struct push *push, unsigned int t, const struct sl_target_stats *stats, struct rte_tel_data *d)
+{
+	struct push_lag lag;
+
+	push_watch_lag(push->watch, t, &lag);
+	add_text(d, "desc", sl_config_target(push->config, t)->desc);
+	add_text(d, "state", state_name(stats));
 	rte_tel_data_add_dict_u64(d, "packets", stats->packets);
 	rte_tel_data_add_dict_u64(d, "bytes", stats->bytes);
 	rte_tel_data_add_dict_u64(d, "published_packets", stats->published_packets);
@@ -104,31 +158,104 @@ tell_target(const struct push *push, const char *number, struct rte_tel_data *d)
 	rte_tel_data_add_dict_u64(d, "gap_end", stats->gap_end);
 	rte_tel_data_add_dict_int(d, "failing", stats->failing);
 	rte_tel_data_add_dict_int(d, "error", stats->failing ? stats->error : 0);
+	rte_tel_data_add_dict_u64(d, "error_ns", stats->error_ns);
+	rte_tel_data_add_dict_u64(d, "sequence", stats->position.sequence);
+	rte_tel_data_add_dict_u64(d, "chunk", stats->position.chunk);
+	rte_tel_data_add_dict_u64(d, "packet", stats->position.packet);
+	rte_tel_data_add_dict_u64(d, "lag_chunks", lag.chunks);
+	rte_tel_data_add_dict_u64(d, "lag_bytes", lag.bytes);
+	rte_tel_data_add_dict_u64(d, "lag_ns", lag.ns);
+	rte_tel_data_add_dict_u64(d, "lag_percent", lag.percent);
+	rte_tel_data_add_dict_u64(d, "lag_warning", lag.warning);
+}
+
+static int
+tell_of_target(const struct push *push, const char *command, const char *number, struct rte_tel_data *d)
+{
+	struct sl_target_stats *stats;
+	char text[SL_PATH_MAX + 256];
+	unsigned long t;
+	char *end;
+	int rc = 0;
+
+	if (!number || !*number)
+		return -EINVAL;
+	t = strtoul(number, &end, 10);
+	if (*end != '\0' || t >= push->targets)
+		return -EINVAL;
+	if (!strcmp(command, "/sluice/desc"))
+		return tell_text(d, sl_config_target(push->config, t)->desc);
+	stats = calloc(1, sizeof(*stats));
+	if (!stats)
+		return -ENOMEM;
+	sl_writers_target_stats(push->writers, (unsigned int)t, stats);
+	if (!strcmp(command, "/sluice/last_file")) {
+		rc = tell_text(d, stats->last_file);
+	} else if (!strcmp(command, "/sluice/last_error")) {
+		text[0] = '\0';
+		if (stats->error_ns)
+			snprintf(text, sizeof(text), "%s%s%s: %s", stats->error_what, stats->error_what[0] ? " " : "",
+				stats->error_path, sl_writer_error_text(stats->error));
+		rc = tell_text(d, text);
+	} else {
+		rte_tel_data_start_dict(d);
+		tell_target(push, (unsigned int)t, stats, d);
+	}
 	free(stats);
+	return rc;
+}
+
+/* ---------------------------------------------------------------- the push */
+
+static void
+tell_push(const struct push *push, struct rte_tel_data *d)
+{
+	rte_tel_data_add_dict_u64(d, "targets", push->targets);
+	rte_tel_data_add_dict_u64(d, "running_ns", push_moment_now().ns - push->begun.ns);
+	rte_tel_data_add_dict_int(d, "once", push->options.once);
+	rte_tel_data_add_dict_int(d, "stopping", push_stopping());
+	rte_tel_data_add_dict_int(d, "hugepages", push->hugepages);
+}
+
+static int
+tell(const struct push *push, const char *command, const char *params, struct rte_tel_data *d)
+{
+	if (!strcmp(command, "/sluice/config"))
+		return tell_text(d, push->options.config);
+	if (!strcmp(command, "/sluice/store"))
+		return tell_text(d, push->options.store);
+	if (!strcmp(command, "/sluice/state_dir"))
+		return tell_text(d, push->options.state_dir);
+	if (!strcmp(command, "/sluice/targets")) {
+		rte_tel_data_start_array(d, RTE_TEL_STRING_VAL);
+		for (unsigned int t = 0; t < push->targets && t < TARGETS_MAX; t++) {
+			char cut[RTE_TEL_MAX_STRING_LEN];
+
+			make_short(cut, sl_config_target(push->config, t)->desc);
+			rte_tel_data_add_array_string(d, cut);
+		}
+		return 0;
+	}
+	if (strcmp(command, "/sluice/push") != 0 && strcmp(command, "/sluice/lcores") != 0 &&
+		strcmp(command, "/sluice/stages") != 0)
+		return tell_of_target(push, command, params, d);
+	rte_tel_data_start_dict(d);
+	if (!strcmp(command, "/sluice/push"))
+		tell_push(push, d);
+	else if (!strcmp(command, "/sluice/lcores"))
+		tell_lcores(push, d);
+	else
+		tell_stages(push, d);
 	return 0;
 }
 
 static int
 answer(const char *command, const char *params, struct rte_tel_data *d)
 {
-	int rc = 0;
+	int rc;
 
 	pthread_mutex_lock(&lock);
-	if (!asked) {
-		rc = -EAGAIN;
-	} else if (!strcmp(command, "/sluice/targets")) {
-		rte_tel_data_start_array(d, RTE_TEL_STRING_VAL);
-		for (size_t t = 0; t < asked->targets && t < TARGETS_MAX; t++)
-			rte_tel_data_add_array_string(d, sl_config_target(asked->config, t)->desc);
-	} else {
-		rte_tel_data_start_dict(d);
-		if (!strcmp(command, "/sluice/lcores"))
-			tell_lcores(asked, d);
-		else if (!strcmp(command, "/sluice/stages"))
-			tell_stages(asked, d);
-		else
-			rc = tell_target(asked, params, d);
-	}
+	rc = asked ? tell(asked, command, params, d) : -EAGAIN;
 	pthread_mutex_unlock(&lock);
 	return rc;
 }
@@ -143,7 +270,15 @@ push_telemetry_start(const struct push *push)
 		{"/sluice/stages",
 			"What reader, filter and writer have cost, in all and a packet. Takes no parameters"},
 		{"/sluice/targets", "Names of the targets. Takes no parameters"},
+		{"/sluice/push", "How many targets, since when, what kind of push. Takes no parameters"},
+		{"/sluice/config", "File name of the configuration. Takes no parameters"},
+		{"/sluice/store", "Directory of the capture store. Takes no parameters"},
+		{"/sluice/state_dir", "Directory of the journals, or nothing. Takes no parameters"},
 		{"/sluice/target", "What became of a target. Parameters: its place in /sluice/targets, from 0"},
+		{"/sluice/desc", "Name of a target, whole; %XX: any byte. Parameters: as /sluice/target"},
+		{"/sluice/last_file",
+			"File that a target published last; %XX: any byte. Parameters: as /sluice/target"},
+		{"/sluice/last_error", "What failed last for a target; %XX: any byte. Parameters: as /sluice/target"},
 	};
 
 	pthread_mutex_lock(&lock);

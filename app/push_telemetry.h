@@ -6,7 +6,8 @@
 
 /**
  * @file
- * Commands for dpdk-telemetry.py: /sluice/lcores, /sluice/stages, /sluice/targets and /sluice/target,N.
+ * Commands for dpdk-telemetry.py and `sluice status`: /sluice/push, /sluice/lcores, /sluice/stages, /sluice/targets,
+ * /sluice/target,N and texts of their own, which may be longer than telemetry takes within a dictionary.
  */
 
 #include "push.h"

@@ -14,7 +14,7 @@ build=$(readlink -f "$1")
 mkdir -p "$2"
 dir=$(readlink -f "$2")
 sysroot=$dir/sysroot
-packages="libc6-dev linux-libc-dev libdpdk-dev libpcap0.8-dev liblua5.4-dev liburing-dev libisal-dev libcmocka-dev libbsd-dev libmd-dev zlib1g-dev libfuse3-dev"
+packages="libc6-dev linux-libc-dev libdpdk-dev libpcap0.8-dev liblua5.4-dev liburing-dev libisal-dev libjansson-dev libcmocka-dev libbsd-dev libmd-dev zlib1g-dev libfuse3-dev"
 
 if [ ! -e "$sysroot/complete" ]; then
 	mkdir -p "$dir/apt/lists/partial" "$dir/apt/archives/partial" "$sysroot"

@@ -4,7 +4,7 @@
 
 # To build, and to run the result.
 PACKAGES_BUILD="gcc libc6-dev meson ninja-build pkg-config libdpdk-dev libpcap-dev liblua5.4-dev liburing-dev
-	libisal-dev libcmocka-dev"
+	libisal-dev libjansson-dev libcmocka-dev"
 # To look at the result: capinfos and editcap are in wireshark-common, which tshark brings.
 PACKAGES_LOOK="tcpdump tshark"
 # For devtools/bench: the suite itself, its plots, and its peers.

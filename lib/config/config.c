@@ -208,7 +208,7 @@ sl_config_print_findings(const struct sl_config *config, FILE *out)
 			fprintf(out, "%u:", f->line);
 		fprintf(out, " %s: ", f->is_error ? "error" : "warning");
 		if (f->target[0] != '\0')
-			fprintf(out, "target \"%s\": ", f->target);
+			fprintf(out, "%s \"%s\": ", config->noun, f->target);
 		if (f->field[0] != '\0')
 			fprintf(out, "%s: ", f->field);
 		fprintf(out, "%s\n", f->text);
@@ -284,7 +284,7 @@ sandbox_finding(void *arg, bool is_error, unsigned int line, const char *text)
 }
 
 static int
-run(struct sl_config *config)
+run(struct sl_config *config, const struct sl_config_kind *kind)
 {
 	struct sl_lua_sandbox sandbox;
 	char errbuf[SL_LUA_ERRBUF];
@@ -297,24 +297,24 @@ run(struct sl_config *config)
 	if (rc == -EINVAL) {
 		sl_config_add_finding(config, true, line, "", "", "%s", errbuf);
 		lua_pushnil(sandbox.L);
-		rc = sl_lua_sandbox_call(&sandbox, sl_config_read_inserted, config, &line, errbuf);
+		rc = sl_lua_sandbox_call(&sandbox, kind->read_inserted, config, &line, errbuf);
 		if (rc == -EINVAL) /* said already */
 			rc = 0;
 	} else if (rc == 0) {
-		rc = sl_lua_sandbox_call(&sandbox, sl_config_read, config, &line, errbuf);
+		rc = sl_lua_sandbox_call(&sandbox, kind->read, config, &line, errbuf);
 		if (rc == -EINVAL) {
 			sl_config_add_finding(config, true, line, "", "", "%s", errbuf);
 			rc = 0;
 		}
 	}
-	if (rc == 0 && sandbox.asked_time && config->n_errors == 0)
-		sl_config_check_dates(config, &sandbox);
+	if (rc == 0 && sandbox.asked_time && config->n_errors == 0 && kind->check_dates)
+		kind->check_dates(config, &sandbox);
 	sl_lua_sandbox_close(&sandbox);
 	return rc;
 }
 
 int
-sl_config_load(const char *path, struct sl_config **out)
+sl_config_load_kind(const char *path, const struct sl_config_kind *kind, void *arg, struct sl_config **out)
 {
 	struct sl_config *config = calloc(1, sizeof(*config));
 	int rc = -ENOMEM;
@@ -322,6 +322,8 @@ sl_config_load(const char *path, struct sl_config **out)
 	*out = NULL;
 	if (config == NULL)
 		return rc;
+	config->noun = kind->noun;
+	config->arg = arg;
 	config->path = strdup(path);
 	if (config->path == NULL)
 		goto err;
@@ -337,10 +339,10 @@ sl_config_load(const char *path, struct sl_config **out)
 	rc = sl_source_scan(config->text, &config->source);
 	if (rc != 0)
 		goto err;
-	rc = run(config);
+	rc = run(config, kind);
 	if (rc != 0)
 		goto err;
-	sl_config_check(config);
+	kind->check(config);
 	if (config->ignored[0] != '\0')
 		sl_config_add_finding(config, false, config->ignored_line, "", "",
 			"accepted, but without a meaning in sluice: %s", config->ignored);
@@ -353,6 +355,15 @@ sl_config_load(const char *path, struct sl_config **out)
 err:
 	sl_config_free(config);
 	return rc;
+}
+
+int
+sl_config_load(const char *path, struct sl_config **out)
+{
+	static const struct sl_config_kind targets = {
+		"target", sl_config_read, sl_config_read_inserted, sl_config_check, sl_config_check_dates};
+
+	return sl_config_load_kind(path, &targets, NULL, out);
 }
 
 void

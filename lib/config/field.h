@@ -20,7 +20,8 @@
 struct sl_field_reader {
 	struct sl_config *config;
 	lua_State *L; /**< the field's value is on top */
-	struct sl_target_config *target; /**< NULL at the top level */
+	struct sl_target_config *target; /**< NULL at the top level, and in a schedule */
+	struct sl_schedule_row *row; /**< in a schedule */
 	const char *name; /**< Desc, or "#3" */
 	int table; /**< the constructor in the source, or -1 */
 	unsigned int line; /**< of the target, if the field's own is not known */
@@ -67,6 +68,8 @@ void sl_field_finding(struct sl_field_reader *r, bool is_error, const char *fmt,
 const char *sl_field_text(struct sl_field_reader *r, bool one_line, size_t max);
 /** Which of n words the string on top is, in any case; -1 after a finding. */
 int sl_field_word(struct sl_field_reader *r, const char *const *words, size_t n);
+/** The name of a time zone on top, checked and kept; NULL after a finding. */
+const char *sl_field_time_zone(struct sl_field_reader *r);
 /** A count of bytes on top: a number, or text with a unit. @return false after a finding */
 bool sl_field_bytes(struct sl_field_reader *r, uint64_t *value);
 

@@ -90,7 +90,7 @@ sl_field_read(struct sl_field_reader *r, const struct sl_field *f, int index)
 		unsigned int again = r->table >= 0 ? sl_source_field_again(&r->config->source, r->table, f->name) : 0;
 		if (again != 0)
 			sl_config_add_finding(r->config, false, again, r->name, f->name,
-				"is written twice in one target; the last one counts");
+				"is written twice in one %s; the last one counts", r->config->noun);
 	}
 	lua_pop(L, 1);
 }

@@ -11,6 +11,7 @@
 #include "field.h"
 #include "number.h"
 #include "suggest.h"
+#include "tz_check.h"
 
 unsigned int
 sl_field_line(const struct sl_field_reader *r, const char *field)
@@ -114,4 +115,30 @@ sl_field_bytes(struct sl_field_reader *r, uint64_t *value)
 	error(r, "%s %s; write bytes (5e9) or a text with a unit (\"5G\")", lua_tostring(r->L, -1), why);
 	lua_pop(r->L, 1);
 	return false;
+}
+
+const char *
+sl_field_time_zone(struct sl_field_reader *r)
+{
+	const char *name = sl_field_text(r, true, 255);
+	char near[SL_TZ_NAME_MAX];
+
+	if (name == NULL)
+		return NULL;
+	if (name[0] == '\0') {
+		error(r,
+			"is empty; leave it out for the local zone, or write for example \"UTC\" or \"Europe/Berlin\"");
+		return NULL;
+	}
+	if (sl_tz_check(name) != 0) {
+		if (sl_tz_nearest(name, near) == 0)
+			error(r, "there is no time zone \"%s\"; did you mean \"%s\"?", name, near);
+		else
+			error(r,
+				"there is no time zone \"%s\" in /usr/share/zoneinfo, and it is no POSIX TZ text "
+				"(package tzdata; `ls /usr/share/zoneinfo` lists the names)",
+				name);
+		return NULL;
+	}
+	return sl_config_keep(r->config, name);
 }

@@ -8,7 +8,6 @@
 
 #include "field.h"
 #include "strftime_check.h"
-#include "tz_check.h"
 
 static void
 option_finding(void *arg, bool is_error, const char *text)
@@ -143,27 +142,10 @@ read_slice(struct sl_field_reader *r)
 static void
 read_time_zone(struct sl_field_reader *r)
 {
-	const char *name = sl_field_text(r, true, 255);
-	char near[SL_TZ_NAME_MAX];
+	const char *name = sl_field_time_zone(r);
 
-	if (name == NULL)
-		return;
-	if (name[0] == '\0') {
-		error(r,
-			"is empty; leave it out for the local zone, or write for example \"UTC\" or \"Europe/Berlin\"");
-		return;
-	}
-	if (sl_tz_check(name) != 0) {
-		if (sl_tz_nearest(name, near) == 0)
-			error(r, "there is no time zone \"%s\"; did you mean \"%s\"?", name, near);
-		else
-			error(r,
-				"there is no time zone \"%s\" in /usr/share/zoneinfo, and it is no POSIX TZ text "
-				"(package tzdata; `ls /usr/share/zoneinfo` lists the names)",
-				name);
-		return;
-	}
-	r->target->time_zone = sl_config_keep(r->config, name);
+	if (name != NULL)
+		r->target->time_zone = name;
 }
 
 static void

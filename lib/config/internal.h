@@ -6,7 +6,7 @@
 
 /**
  * @file
- * The configuration while it is read. Only lib/config includes this.
+ * The configuration while it is read, or the schedule. Only lib/config includes this.
  */
 
 #include "lua_sandbox.h"
@@ -25,6 +25,8 @@ struct sl_target_place {
 struct sl_kept; /**< strings that live as long as the configuration */
 
 struct sl_config {
+	const char *noun; /**< what its list is made of, for findings */
+	void *arg; /**< of the kind's functions */
 	char *path;
 	char *text; /**< of the file, 0-terminated */
 	size_t text_len;
@@ -41,6 +43,19 @@ struct sl_config {
 	unsigned int ignored_line;
 };
 
+/** A kind of Lua file: what makes plain structs of the value that it returns. */
+struct sl_config_kind {
+	const char *noun;
+	lua_CFunction read;          /**< for sl_lua_sandbox_call(): the configuration, the file's value */
+	lua_CFunction read_inserted; /**< the file ended with an error: what was inserted into tables so far */
+	void (*check)(struct sl_config *config); /**< more than one field or entry */
+	/** What was made from the date while the file ran; may be NULL. */
+	void (*check_dates)(struct sl_config *config, const struct sl_lua_sandbox *first);
+};
+
+/** sl_config_load() of any kind of file. @param arg  for the kind's functions, as config->arg */
+int sl_config_load_kind(const char *path, const struct sl_config_kind *kind, void *arg, struct sl_config **out);
+
 /** Copy a string into the configuration. Never NULL: if memory is short, "" and config->oom. */
 const char *sl_config_keep(struct sl_config *config, const char *text);
 
@@ -53,6 +68,8 @@ void sl_config_ignore(struct sl_config *config, const char *name, unsigned int l
 /** Room for one more target, zeroed; NULL if memory is short. */
 struct sl_target_config *sl_config_add_target(struct sl_config *config, int table);
 
+/** A line that is not blank, the last one of the text: there a return is missing. target.c */
+unsigned int sl_config_last_line(const char *text);
 /** Read the value that the file returned (a lua_CFunction for sl_lua_sandbox_call(): config, value). target.c */
 int sl_config_read(lua_State *L);
 /** Read what was inserted into tables although the file ended with an error: its other mistakes are worth showing too. */

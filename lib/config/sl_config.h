@@ -6,7 +6,7 @@
 
 /**
  * @file
- * push_realtime.lua -> checked plain structs.
+ * push_realtime.lua and the schedule -> checked plain structs.
  *
  * This library knows Lua and nothing of the engine. What it returns has been checked as far as that is possible
  * without a capture: filters are checked by the caller, who adds what is wrong with them, because they need a link type.
@@ -120,6 +120,73 @@ void sl_config_print_findings(const struct sl_config *config, FILE *out);
 
 /** Line of a field within target i (the target's own line if it is not written there). */
 unsigned int sl_config_field_line(const struct sl_config *config, size_t i, const char *field);
+
+/* ---------------------------------------------------------------- schedule.lua: when which push runs */
+
+#define SL_SCHEDULE_DEFAULT_FMADIO "/opt/fmadio/etc/schedule.lua"
+#define SL_SCHEDULE_DEFAULT_ETC "/etc/sluice/schedule.lua"
+#define SL_SCHEDULE_NEVER INT64_MAX
+#define SL_SCHEDULE_DAY 86400u
+
+/**
+ * When a row is on. A window begins at `start` on each of `days`, by the clocks of the zone, and ends at the next `stop`: on
+ * the same day, or on the next one if stop is not after start (equal: it lasts until the same time of the next day).
+ *
+ * Where clocks are put forward, a time that no clock shows is the moment of the change. Where they are put back, a time that
+ * clocks show twice is the first one for a start and the second one for a stop. So nothing that lies within a window by any
+ * clock is missed.
+ */
+struct sl_schedule_rule {
+	bool always;           /**< 24/7: nothing else counts */
+	uint8_t days;          /**< bit n: windows begin on weekday n, 0 is Sunday as in struct tm */
+	uint32_t start, stop;  /**< seconds of the day, 0 to SL_SCHEDULE_DAY */
+	const char *time_zone; /**< name for the tz database, or NULL: the local zone */
+};
+
+/** What a rule says about one moment. Seconds since 1970 UTC. */
+struct sl_schedule_state {
+	bool on;
+	int64_t start; /**< it is on next from here, SL_SCHEDULE_NEVER: never (again) */
+	int64_t stop;  /**< on: until here; off: the end of what begins at start. SL_SCHEDULE_NEVER: it does not end */
+};
+
+/**
+ * Evaluate a rule. Depends on its arguments only (and on the zone's file, read once), so a clock that is set makes no
+ * difference to a caller who asks again. Any thread; the first call for a zone blocks on its file.
+ *
+ * @param now  seconds since 1970 UTC
+ * @return 0; -errno of loading the zone
+ */
+int sl_schedule_at(const struct sl_schedule_rule *rule, int64_t now, struct sl_schedule_state *state);
+
+/** A row: one configuration and when it is pushed. Strings are never NULL unless said; owned by the schedule. */
+struct sl_schedule_row {
+	const char *desc;
+	bool enable;
+	struct sl_schedule_rule rule;
+	const char *engine;    /**< "push_realtime" or "push_pcap" */
+	const char *config;    /**< absolute path of a push configuration */
+	const char *store;     /**< NULL: the engine's default; so are the next two */
+	const char *state_dir;
+	const char *log_dir;
+	const char *options;   /**< more words for the engine, separated by blanks */
+	uint32_t stop_timeout; /**< seconds that the engine may take to end */
+	unsigned int line;
+};
+
+struct sl_schedule; /**< a loaded schedule; read-only after loading, any thread */
+
+/** As sl_config_load(), for a schedule. */
+int sl_schedule_load(const char *path, struct sl_schedule **schedule);
+void sl_schedule_free(struct sl_schedule *schedule);
+/** The first default schedule that is there, or NULL. Static text. */
+const char *sl_schedule_default_path(void);
+size_t sl_schedule_rows(const struct sl_schedule *schedule);
+const struct sl_schedule_row *sl_schedule_row(const struct sl_schedule *schedule, size_t i);
+/** Line of a field within row i (the row's own line if it is not written there). */
+unsigned int sl_schedule_field_line(const struct sl_schedule *schedule, size_t i, const char *field);
+/** The findings, for sl_config_add_finding() and its fellows, and the path. It has no targets. Lives with the schedule. */
+struct sl_config *sl_schedule_findings(struct sl_schedule *schedule);
 
 #ifdef __cplusplus
 }

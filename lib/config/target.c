@@ -178,9 +178,8 @@ sl_field_read_targets(struct sl_field_reader *r)
 	}
 }
 
-/* Of what is not blank: there the return is missing. */
-static unsigned int
-last_line(const char *text)
+unsigned int
+sl_config_last_line(const char *text)
 {
 	unsigned int line = 1, last = 1;
 
@@ -199,7 +198,7 @@ sl_config_read(lua_State *L)
 
 	luaL_checkstack(L, 20, NULL);
 	if (lua_type(L, 2) != LUA_TTABLE) {
-		r.line = last_line(r.config->text);
+		r.line = sl_config_last_line(r.config->text);
 		error(&r, "the file must end with `return Config`, where Config is a table; it returned %s",
 			lua_isnil(L, 2) ? "nothing" : luaL_typename(L, 2));
 		return sl_config_read_inserted(L);

@@ -13,7 +13,8 @@ int
 main(void)
 {
 	int failed = number_tests() + words_tests() + option_tests() + source_tests() + lua_sandbox_tests() +
-		     lua_pattern_tests() + fields_tests() + check_tests() + config_tests();
+		     lua_pattern_tests() + fields_tests() + check_tests() + config_tests() + zone_tests() +
+		     schedule_tests();
 
 	return failed != 0;
 }

@@ -16,7 +16,9 @@ int lua_pattern_tests(void);
 int lua_sandbox_tests(void);
 int number_tests(void);
 int option_tests(void);
+int schedule_tests(void);
 int source_tests(void);
 int words_tests(void);
+int zone_tests(void);
 
 #endif

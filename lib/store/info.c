@@ -140,7 +140,7 @@ store_info_read(int dir, const char *store, const char *name, struct sl_capture_
 	if (ret < 0 || !text)
 		return store_err(ret, errbuf, "%s/%s/" INFO_NAME ": %s", store, name, strerror(-ret));
 	crc = checksum(text);
-	ret = json_object(text, take_member, &read, &where);
+	ret = json_members(text, take_member, &read, &where);
 	free(text);
 	if (ret < 0)
 		return store_err(-EPROTO, errbuf, "%s/%s/" INFO_NAME ": damaged at byte %zu", store, name, where);

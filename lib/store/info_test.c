@@ -39,7 +39,7 @@ parse(const char *json, struct seen *seen)
 	int ret;
 
 	memset(seen, 0, sizeof(*seen));
-	ret = json_object(text, note, seen, &where);
+	ret = json_members(text, note, seen, &where);
 	free(text);
 	return ret;
 }

@@ -242,7 +242,7 @@ parse_members(struct parser *s, int (*fn)(void *ctx, const struct json_member *m
 }
 
 int
-json_object(char *text, int (*fn)(void *ctx, const struct json_member *member), void *ctx, size_t *where)
+json_members(char *text, int (*fn)(void *ctx, const struct json_member *member), void *ctx, size_t *where)
 {
 	struct parser s = {.p = text};
 	int ret = parse_members(&s, fn, ctx);

@@ -30,7 +30,7 @@ struct json_member {
  * @param fn    returns 0 to go on, or -errno to stop
  * @return 0; -EPROTO: not an object, or bad syntax, *where is the byte; or what fn returned
  */
-int json_object(char *text, int (*fn)(void *ctx, const struct json_member *member), void *ctx, size_t *where);
+int json_members(char *text, int (*fn)(void *ctx, const struct json_member *member), void *ctx, size_t *where);
 
 /** Write a string with its quotes; bytes that are not UTF-8 become U+FFFD. */
 void json_put_string(FILE *out, const char *text);

@@ -29,7 +29,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	memcpy(text, data, size);
 	text[size] = '\0';
-	json_object(text, use, &total, &where);
+	json_members(text, use, &total, &where);
 	if (where > size + 1 || total > size)
 		abort();
 	free(text);

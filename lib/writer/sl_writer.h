@@ -127,9 +127,17 @@ struct sl_target_stats {
 	uint64_t gap_end;         /**< ... and of the first one behind it; 0: none has come yet */
 	uint64_t first_unpublished_ts; /**< ns, 0 if none */
 	char error_path[SL_PATH_MAX];
+	const char *error_what;   /**< operation that failed, static text; "" if none has */
+	uint64_t error_ns;        /**< wall clock of the newest failure, ns since 1970; 0: none */
 	char example_renamed[SL_PATH_MAX]; /**< one file that got _1, or "" */
+	char last_file[SL_PATH_MAX]; /**< published last, or "" */
+	enum sl_consumer_state state;
+	struct sl_position position; /**< the next packet to be taken, not older than 100 ms */
 };
 void sl_writers_target_stats(const struct sl_writers *writers, unsigned int t, struct sl_target_stats *stats);
+
+/** Add a line to a target's log, if there are logs. Any thread; never blocks. */
+void sl_writers_log(struct sl_writers *writers, unsigned int t, const char *line);
 
 /** True once every target is DONE. Any thread. */
 bool sl_writers_done(const struct sl_writers *writers);

@@ -81,6 +81,20 @@ set_text(struct sl_target *t, char *to, const char *from)
 	atomic_store_explicit(&t->stats.text_seq, seq + 2, memory_order_release);
 }
 
+void
+sl_target_show_position(struct sl_target *t)
+{
+	struct sl_target_counters *c = &t->stats;
+	uint32_t seq = atomic_load_explicit(&c->position_seq, memory_order_relaxed);
+
+	atomic_store_explicit(&c->position_seq, seq + 1, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+	atomic_store_explicit(&c->position_sequence, t->next.sequence, memory_order_relaxed);
+	atomic_store_explicit(&c->position_chunk, t->next.chunk, memory_order_relaxed);
+	atomic_store_explicit(&c->position_packet, t->next.packet, memory_order_relaxed);
+	atomic_store_explicit(&c->position_seq, seq + 2, memory_order_release);
+}
+
 static void
 update_unpublished(struct sl_target *t)
 {
@@ -125,6 +139,7 @@ finish(struct sl_target *t)
 	t->ended = true;
 	sl_park_caught_up(t);
 	update_unpublished(t);
+	sl_target_show_position(t);
 	sl_consumer_set(t->consumer, SL_CONSUMER_DONE);
 }
 
@@ -141,6 +156,7 @@ void
 sl_target_fail(struct sl_target *t, int error, const char *what, const char *path)
 {
 	uint64_t now = t->writer->now;
+	struct timespec wall;
 
 	t->epoch++;
 	if (!t->failing) {
@@ -154,6 +170,10 @@ sl_target_fail(struct sl_target *t, int error, const char *what, const char *pat
 	}
 	t->retry_at = now + t->pause;
 	set_text(t, t->stats.error_path, path);
+	clock_gettime(CLOCK_REALTIME, &wall);
+	atomic_store_explicit(
+		&t->stats.error_ns, (uint64_t)wall.tv_sec * 1000000000u + (uint64_t)wall.tv_nsec, memory_order_relaxed);
+	atomic_store_explicit(&t->stats.error_what, what, memory_order_relaxed);
 	atomic_store_explicit(&t->stats.error, error, memory_order_relaxed);
 	atomic_store_explicit(&t->stats.failing, true, memory_order_relaxed);
 	if (error != t->said_errno) {
@@ -269,6 +289,7 @@ published(struct sl_target *t)
 		"published %s: packets %" PRIu64 ", bytes %" PRIu64 ", first %s, last %s, wall %" PRIu64 ".%03" PRIu64
 		" s, late %" PRIu64,
 		f->final, f->packets, f->size, first, last, ms / 1000, ms % 1000, f->late);
+	set_text(t, t->stats.last_file, f->final);
 	if (f->copy && !t->stats.example_renamed[0])
 		set_text(t, t->stats.example_renamed, f->final);
 	t->ckpt_at = t->writer->now;
@@ -492,6 +513,7 @@ sl_target_tick(struct sl_target *t)
 		return;
 	status_line(t);
 	update_unpublished(t);
+	sl_target_show_position(t);
 	if (!t->failing) {
 		if (!t->in_chunk && !t->ended)
 			sl_target_checkpoint(t, false);

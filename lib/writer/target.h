@@ -191,9 +191,15 @@ struct sl_target_counters {
 	_Atomic bool failing, gave_up, parked;
 	_Atomic uint64_t parks, parked_ns;
 	_Atomic uint64_t gaps, gap_chunks, gap_begin, gap_end;
+	_Atomic uint64_t error_ns;
+	const char *_Atomic error_what;
 	_Atomic uint32_t text_seq; /**< odd while the texts change */
 	char error_path[SL_PATH_MAX];
 	char example_renamed[SL_PATH_MAX];
+	char last_file[SL_PATH_MAX];
+	_Atomic uint32_t position_seq; /**< odd while the position changes */
+	_Atomic uint64_t position_sequence, position_chunk;
+	_Atomic uint32_t position_packet;
 };
 
 /** Whether a target holds the others back, and what became of it (park.c). */
@@ -378,6 +384,8 @@ void sl_target_go_away(struct sl_target *t);
 void sl_target_give_up(struct sl_target *t, int error, const char *path);
 /** A line in the target's log. */
 void sl_target_say(struct sl_target *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/** Let other threads know where the target stands. */
+void sl_target_show_position(struct sl_target *t);
 /** Time-driven work: retries, checkpoints, status lines. */
 void sl_target_tick(struct sl_target *t);
 /** The position of the target at packet k of the chunk under way, or at its next position. */

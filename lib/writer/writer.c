@@ -283,6 +283,7 @@ sl_writers_start(struct sl_writers *writers, const struct sl_position *first, ch
 		t->writer->now = t->ckpt_at = t->status_at = now_ns();
 		t->ckpt_mark = first[i];
 		sl_resume_start(t, &first[i]);
+		sl_target_show_position(t);
 		t->park.progress_at = t->park.looked_at = t->park.weighed_at = t->writer->now;
 		sl_consumer_set(t->consumer, SL_CONSUMER_AWAY);
 		sl_park_ready(t);
@@ -426,8 +427,27 @@ sl_writers_target_stats(const struct sl_writers *writers, unsigned int t, struct
 		seq = atomic_load_explicit(&c->text_seq, memory_order_acquire);
 		memcpy(stats->error_path, c->error_path, sizeof(stats->error_path));
 		memcpy(stats->example_renamed, c->example_renamed, sizeof(stats->example_renamed));
+		memcpy(stats->last_file, c->last_file, sizeof(stats->last_file));
 		atomic_thread_fence(memory_order_acquire);
 	} while ((seq & 1) || seq != atomic_load_explicit(&c->text_seq, memory_order_relaxed));
+	do {
+		seq = atomic_load_explicit(&c->position_seq, memory_order_acquire);
+		stats->position.sequence = atomic_load_explicit(&c->position_sequence, memory_order_relaxed);
+		stats->position.chunk = atomic_load_explicit(&c->position_chunk, memory_order_relaxed);
+		stats->position.packet = atomic_load_explicit(&c->position_packet, memory_order_relaxed);
+		atomic_thread_fence(memory_order_acquire);
+	} while ((seq & 1) || seq != atomic_load_explicit(&c->position_seq, memory_order_relaxed));
+	stats->state = sl_consumer_state(writers->targets[t].consumer);
+	stats->error_what = atomic_load_explicit(&c->error_what, memory_order_relaxed);
+	if (!stats->error_what)
+		stats->error_what = "";
+	stats->error_ns = atomic_load_explicit(&c->error_ns, memory_order_relaxed);
+}
+
+void
+sl_writers_log(struct sl_writers *writers, unsigned int t, const char *line)
+{
+	sl_push_log_line(writers->log, t, "%s", line);
 }
 
 bool

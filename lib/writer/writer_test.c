@@ -9,7 +9,6 @@
 
 int window_tests(void);
 int name_tests(void);
-int zone_tests(void);
 int mount_tests(void);
 int push_log_tests(void);
 
@@ -22,7 +21,6 @@ main(int argc, char **argv)
 	} groups[] = {
 		{"window", window_tests},
 		{"name", name_tests},
-		{"zone", zone_tests},
 		{"mount", mount_tests},
 		{"push_log", push_log_tests},
 		{"gather", gather_tests},

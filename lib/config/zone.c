@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The sluice authors
  */
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -11,9 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <rte_byteorder.h>
-
-#include "sl_writer.h"
 #include "zone.h"
 #include "zone_rule.h"
 
@@ -85,12 +84,12 @@ tzif_header(const uint8_t *data, size_t size, size_t *pos, size_t time_size, str
 		return -EINVAL;
 	memcpy(h, data + *pos, sizeof(*h));
 	*pos += sizeof(*h);
-	h->isutcnt = rte_be_to_cpu_32(h->isutcnt);
-	h->isstdcnt = rte_be_to_cpu_32(h->isstdcnt);
-	h->leapcnt = rte_be_to_cpu_32(h->leapcnt);
-	h->timecnt = rte_be_to_cpu_32(h->timecnt);
-	h->typecnt = rte_be_to_cpu_32(h->typecnt);
-	h->charcnt = rte_be_to_cpu_32(h->charcnt);
+	h->isutcnt = be32toh(h->isutcnt);
+	h->isstdcnt = be32toh(h->isstdcnt);
+	h->leapcnt = be32toh(h->leapcnt);
+	h->timecnt = be32toh(h->timecnt);
+	h->typecnt = be32toh(h->typecnt);
+	h->charcnt = be32toh(h->charcnt);
 	/* A slim file's 32-bit block may be empty but for one type; counts are bounded, so the sum cannot overflow. */
 	if (memcmp(h->magic, "TZif", 4) != 0 || h->typecnt == 0 || h->typecnt > 256 || h->charcnt == 0 ||
 		h->charcnt > 4096 || h->timecnt > ZONE_FILE_MAX || h->leapcnt > ZONE_FILE_MAX ||
@@ -310,7 +309,7 @@ static int
 zone_read(struct sl_zone *zone, const char *name)
 {
 	const char *dir = getenv("TZDIR");
-	char path[SL_PATH_MAX];
+	char path[PATH_MAX];
 	int ret, len;
 
 	if (name[0] == '\0')

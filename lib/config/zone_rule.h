@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  * Copyright (c) 2026 The sluice authors
  */
-#ifndef SL_WRITER_ZONE_RULE_H
-#define SL_WRITER_ZONE_RULE_H
+#ifndef SL_CONFIG_ZONE_RULE_H
+#define SL_CONFIG_ZONE_RULE_H
 
 /**
  * @file

@@ -19,10 +19,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests.h"
 #include "zone.h"
 #include "zone_rule.h"
-
-int zone_tests(void);
 
 #define ZONEINFO "/usr/share/zoneinfo"
 #define YEAR_1901 INT64_C(-2177452800)

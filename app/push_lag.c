@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+
+#include "push_lag.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <time.h>
+
+#define SAMPLES 32u /* chunk headers that are read to tell how long chunks are */
+#define HISTORY_S 10 /* how long what is known of the store's size holds */
+/* What retention keeps free unless it is told otherwise. */
+#define FREE_PERCENT 10u
+#define FREE_BYTES (UINT64_C(5) << 30)
+
+struct part {
+	struct sl_capture *capture;
+	uint64_t sequence;
+	uint64_t committed; /* at the newest look */
+	uint64_t asked_first, bytes, ns_from; /* of the newest question: targets often stand at the same place */
+	bool asked;
+};
+
+struct push_lag_store {
+	const char *store, *single;
+	struct sl_position end;
+	bool has_end;
+	struct part *parts; /* ascending */
+	size_t count;
+	char newest[SL_CAPTURE_NAME_MAX];
+	uint64_t lowest;
+	uint64_t head_ns;
+	uint64_t capacity; /* bytes; 0: not known */
+	time_t capacity_at;
+	void *header; /* SL_STORE_ALIGN bytes */
+};
+
+int
+push_lag_create(const char *store, const char *single, const struct sl_position *end, struct push_lag_store **lag)
+{
+	struct push_lag_store *l = calloc(1, sizeof(*l));
+
+	if (!l)
+		return -ENOMEM;
+	l->header = aligned_alloc(SL_STORE_ALIGN, SL_STORE_ALIGN);
+	if (!l->header) {
+		free(l);
+		return -ENOMEM;
+	}
+	l->store = store;
+	l->single = single;
+	l->lowest = UINT64_MAX;
+	if (end) {
+		l->end = *end;
+		l->has_end = true;
+	}
+	*lag = l;
+	return 0;
+}
+
+static void
+close_parts(struct push_lag_store *l)
+{
+	for (size_t i = 0; i < l->count; i++)
+		sl_capture_close(l->parts[i].capture);
+	free(l->parts);
+	l->parts = NULL;
+	l->count = 0;
+}
+
+void
+push_lag_destroy(struct push_lag_store *l)
+{
+	if (!l)
+		return;
+	close_parts(l);
+	free(l->header);
+	free(l);
+}
+
+/* ---------------------------------------------------------------- which captures */
+
+static bool
+counts(const struct push_lag_store *l, const struct sl_capture_info *info)
+{
+	if (l->single && strcmp(l->single, info->name) != 0)
+		return false;
+	return info->sequence >= l->lowest && (!l->has_end || info->sequence <= l->end.sequence);
+}
+
+static void
+open_parts(struct push_lag_store *l)
+{
+	char errbuf[SL_STORE_ERRBUF];
+	struct sl_capture_info *infos;
+	size_t count;
+
+	close_parts(l);
+	if (sl_store_list(l->store, &infos, &count, errbuf) != 0)
+		return;
+	l->parts = calloc(count + 1, sizeof(*l->parts));
+	for (size_t i = 0; l->parts && i < count; i++) {
+		struct part *part = &l->parts[l->count];
+
+		if (!counts(l, &infos[i]) || sl_capture_open(l->store, infos[i].name, &part->capture, errbuf) != 0)
+			continue;
+		part->sequence = infos[i].sequence;
+		l->count++;
+	}
+	free(infos);
+}
+
+static uint64_t
+committed(const struct push_lag_store *l, const struct part *part)
+{
+	uint64_t n = sl_capture_committed(part->capture);
+
+	return l->has_end && part->sequence == l->end.sequence && l->end.chunk < n ? l->end.chunk : n;
+}
+
+/* The newest time that the store knows of: of a packet, or of silence. */
+static uint64_t
+head_time(struct push_lag_store *l)
+{
+	struct sl_chunk chunk;
+	uint64_t ns = 0;
+
+	for (size_t i = l->count; i > 0 && ns == 0; i--) {
+		const struct part *part = &l->parts[i - 1];
+
+		if (!l->has_end)
+			ns = sl_capture_clock(part->capture);
+		if (part->committed > sl_capture_first(part->capture) &&
+			sl_capture_peek(part->capture, part->committed - 1, l->header, &chunk) == 0 &&
+			chunk.max_ts > ns)
+			ns = chunk.max_ts;
+	}
+	return ns;
+}
+
+void
+push_lag_look(struct push_lag_store *l, uint64_t lowest_sequence)
+{
+	char name[SL_CAPTURE_NAME_MAX] = "", errbuf[SL_STORE_ERRBUF];
+
+	if (!l->single)
+		(void)sl_store_active(l->store, name, errbuf);
+	/* A capture that nobody lies behind in any more is closed the next time that there is a new one. */
+	if (l->count == 0 || strcmp(name, l->newest) != 0 || lowest_sequence < l->lowest) {
+		memcpy(l->newest, name, sizeof(name));
+		l->lowest = lowest_sequence;
+		open_parts(l);
+	}
+	for (size_t i = 0; i < l->count; i++) {
+		l->parts[i].committed = committed(l, &l->parts[i]);
+		l->parts[i].asked = false;
+	}
+	l->head_ns = 0;
+}
+
+/* ---------------------------------------------------------------- how far */
+
+/* Record bytes of the chunks from first on, and the time of the first one. */
+static void
+ask(struct push_lag_store *l, struct part *part, uint64_t first)
+{
+	uint64_t chunks = part->committed - first, sum = 0, read = 0;
+	uint64_t samples = chunks < SAMPLES ? chunks : SAMPLES;
+	struct sl_chunk chunk;
+
+	part->ns_from = 0;
+	for (uint64_t i = 0; i < samples; i++) {
+		if (sl_capture_peek(part->capture, first + i * chunks / samples, l->header, &chunk) != 0)
+			continue;
+		sum += chunk.records_len;
+		read++;
+		if (part->ns_from == 0)
+			part->ns_from = chunk.min_ts;
+	}
+	part->bytes = read == 0 ? chunks * SL_CHUNK_SIZE : read == chunks ? sum : sum / read * chunks;
+	part->asked_first = first;
+	part->asked = true;
+}
+
+/* What the store can hold: what it holds now, and what is free beyond what retention keeps free. */
+static uint64_t
+capacity(struct push_lag_store *l)
+{
+	char errbuf[SL_STORE_ERRBUF];
+	struct sl_capture_info *infos;
+	struct statvfs fs;
+	struct timespec now;
+	uint64_t bytes = 0, one;
+	size_t count;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (l->capacity != 0 && now.tv_sec - l->capacity_at < HISTORY_S)
+		return l->capacity;
+	l->capacity_at = now.tv_sec;
+	l->capacity = 0;
+	if (sl_store_list(l->store, &infos, &count, errbuf) != 0)
+		return 0;
+	for (size_t i = 0; i < count; i++) {
+		struct sl_capture *capture;
+
+		if (sl_capture_open(l->store, infos[i].name, &capture, errbuf) != 0)
+			continue;
+		if (sl_capture_disk_bytes(capture, &one) == 0)
+			bytes += one;
+		sl_capture_close(capture);
+	}
+	free(infos);
+	if (statvfs(l->store, &fs) == 0) {
+		uint64_t size = (uint64_t)fs.f_blocks * fs.f_frsize, spare = (uint64_t)fs.f_bavail * fs.f_frsize;
+		uint64_t keep = size / 100 * FREE_PERCENT > FREE_BYTES ? size / 100 * FREE_PERCENT : FREE_BYTES;
+
+		bytes += spare > keep ? spare - keep : 0;
+	}
+	l->capacity = bytes;
+	return bytes;
+}
+
+void
+push_lag_of(struct push_lag_store *l, const struct sl_position *position, struct push_lag *lag)
+{
+	uint64_t from = 0;
+
+	*lag = (struct push_lag){0};
+	for (size_t i = 0; i < l->count; i++) {
+		struct part *part = &l->parts[i];
+		uint64_t first = sl_capture_first(part->capture);
+
+		if (part->sequence < position->sequence)
+			continue;
+		if (part->sequence == position->sequence && position->chunk > first)
+			first = position->chunk;
+		if (first >= part->committed)
+			continue;
+		if (!part->asked || part->asked_first != first)
+			ask(l, part, first);
+		lag->chunks += part->committed - first;
+		lag->bytes += part->bytes;
+		if (from == 0)
+			from = part->ns_from;
+	}
+	if (lag->chunks == 0)
+		return;
+	if (l->head_ns == 0)
+		l->head_ns = head_time(l);
+	lag->ns = l->head_ns > from ? l->head_ns - from : 0;
+	uint64_t all = capacity(l);
+	if (all != 0)
+		lag->percent = lag->bytes >= all ? 100 : (unsigned int)((double)lag->bytes * 100 / (double)all);
+}
