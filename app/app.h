@@ -14,6 +14,7 @@
 #define SL_EXIT_FAILED 1
 #define SL_EXIT_REFUSED 2
 
+int cmd_capture(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_import(int argc, char **argv);
 int cmd_push(int argc, char **argv);

@@ -15,6 +15,7 @@ static const struct command {
 	int (*run)(int argc, char **argv);
 	const char *summary;
 } commands[] = {
+	{"capture", cmd_capture, "capture packets from network ports into a capture store"},
 	{"check", cmd_check, "validate a push configuration and show what it means"},
 	{"import", cmd_import, "read pcap or pcapng files, or a pipe, into a capture store"},
 	{"push", cmd_push, "push a capture store to every target of a configuration"},

@@ -4,7 +4,6 @@
 The oracle for packets is tcpdump; the oracle for reads is the block device's own counter.
 """
 
-import json
 import os
 import re
 import shutil
@@ -20,11 +19,10 @@ from typing import Any
 
 import pytest
 from api.test import verify
-from framework import fs, lua, oracle, pcap, run, traffic
+from framework import fs, lua, oracle, pcap, run, telemetry, traffic
 from framework.test_suite import TestSuite, func_test
 
 # Where EAL keeps its files, as its documentation says.
-RUNTIME_DIR = "/var/run/dpdk" if os.getuid() == 0 else os.environ.get("XDG_RUNTIME_DIR", "/tmp") + "/dpdk"
 
 # Different programs; the targets go through them in turn.
 FILTERS = [
@@ -431,11 +429,7 @@ class TestPushScale(TestSuite):
         with run.push_start(config, self.store, *state, no_huge=True) as push:
 
             def ask(command: str) -> Any:
-                for name in run.list_files(RUNTIME_DIR):
-                    answer = telemetry(f"{RUNTIME_DIR}/{name}", command, push.pid)
-                    if answer:
-                        return answer[command.split(",")[0]]
-                return None
+                return telemetry.ask(push.pid, command)
 
             push.wait_until(
                 lambda: (ask("/sluice/target,1") or {}).get("packets") == packets[1], 30, "all packets in telemetry"
@@ -470,21 +464,6 @@ while time.time() - start < 5:
         s.sendto(b"quiet", ("127.0.0.1", 7002))
     time.sleep(0.002)
 """
-
-
-def telemetry(path: str, command: str, pid: int = 0) -> Any:
-    """Ask a DPDK program; None if nobody listens at that socket, or not the one with this process number."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as sock:
-        sock.settimeout(5)
-        try:
-            sock.connect(path)
-            greeting = json.loads(sock.recv(1024))
-            if pid not in (0, greeting["pid"]):
-                return None
-            sock.send(command.encode())
-            return json.loads(sock.recv(greeting["max_output_len"]))
-        except OSError:
-            return None
 
 
 def published(directory: str) -> list[str]:

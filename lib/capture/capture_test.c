@@ -295,7 +295,8 @@ main(void)
 		perror(test_dir);
 		return 1;
 	}
-	failed = reader_tests() + reader_damage_tests() + reader_libpcap_tests() + import_tests();
+	failed = reader_tests() + reader_damage_tests() + reader_libpcap_tests() + import_tests() + clock_tests() +
+		 merge_tests();
 	for (int i = 0; i < 8; i++) {
 		char path[64];
 

@@ -77,5 +77,7 @@ int reader_tests(void);
 int reader_damage_tests(void);
 int reader_libpcap_tests(void);
 int import_tests(void);
+int clock_tests(void);
+int merge_tests(void);
 
 #endif

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ * Copyright (c) 2026 The sluice authors
+ */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "capture.h"
+
+#define SECOND 1000000000u
+#define HOUR 3600u
+#define DAY (24u * HOUR)
+
+int
+capture_roll_parse(const char *text, struct capture_roll_options *roll)
+{
+	char *end;
+	long n;
+
+	if (!strcmp(text, "daily")) {
+		roll->every = CAPTURE_ROLL_DAILY;
+		return 0;
+	}
+	if (!strcmp(text, "hourly")) {
+		roll->every = CAPTURE_ROLL_HOURLY;
+		return 0;
+	}
+	errno = 0;
+	n = strtol(text, &end, 10);
+	if (errno || end == text || *end != '\0' || n < 1 || n > 366l * DAY)
+		return -EINVAL;
+	roll->every = CAPTURE_ROLL_SECONDS;
+	roll->seconds = (uint64_t)n;
+	return 0;
+}
+
+/* The next local midnight; where the clocks change at midnight, the first moment of the day. */
+static time_t
+next_midnight(time_t after)
+{
+	struct tm tm;
+	time_t next;
+
+	if (!localtime_r(&after, &tm))
+		return after - after % (time_t)DAY + (time_t)DAY;
+	tm.tm_mday++;
+	tm.tm_hour = tm.tm_min = tm.tm_sec = 0;
+	tm.tm_isdst = -1;
+	next = mktime(&tm);
+	return next > after ? next : after - after % (time_t)DAY + (time_t)DAY;
+}
+
+uint64_t
+capture_roll_next(const struct capture_roll_options *roll, uint64_t after)
+{
+	time_t seconds = (time_t)(after / SECOND);
+	long step, offset = 0;
+	struct tm tm;
+
+	switch (roll->every) {
+	case CAPTURE_ROLL_NEVER:
+		return UINT64_MAX;
+	case CAPTURE_ROLL_DAILY:
+		if (!roll->utc)
+			return (uint64_t)next_midnight(seconds) * SECOND;
+		step = DAY;
+		break;
+	case CAPTURE_ROLL_HOURLY:
+		/* Full hours on the wall, which are not those of UTC everywhere. */
+		if (!roll->utc && localtime_r(&seconds, &tm))
+			offset = tm.tm_gmtoff;
+		step = HOUR;
+		break;
+	default:
+		step = (long)roll->seconds;
+	}
+	return (uint64_t)(((seconds + offset) / step + 1) * step - offset) * SECOND;
+}
+
+/* "NAME_20231114_221320": a capture that was named has successors of that name. */
+static const char *
+name_for(const struct capture *capture, uint64_t at, char name[SL_CAPTURE_NAME_MAX])
+{
+	time_t seconds = (time_t)(at / SECOND);
+	char stamp[32] = "";
+	struct tm tm;
+
+	if (!capture->options.name)
+		return NULL;
+	if (capture->options.roll.utc ? gmtime_r(&seconds, &tm) : localtime_r(&seconds, &tm))
+		strftime(stamp, sizeof(stamp), "%Y%m%d_%H%M%S", &tm);
+	/* What is too long for a name loses of the name, not of the time. */
+	snprintf(name, SL_CAPTURE_NAME_MAX, "%.*s_%s", (int)(SL_CAPTURE_NAME_MAX - sizeof(stamp)),
+		capture->options.name, stamp);
+	return name;
+}
+
+static void
+wait_for_hour(struct capture *capture)
+{
+	char name[SL_CAPTURE_NAME_MAX];
+
+	capture->next_roll = capture_roll_next(&capture->options.roll, sl_live_now(capture->live));
+	sl_live_roll_at(capture->live, capture->next_roll,
+		capture->next_roll == UINT64_MAX ? NULL : name_for(capture, capture->next_roll, name));
+}
+
+void
+capture_roll_begin(struct capture *capture)
+{
+	wait_for_hour(capture);
+}
+
+void
+capture_roll_tick(struct capture *capture, bool now_too)
+{
+	uint64_t rolls = sl_live_rolls(capture->live), now, bytes;
+	char name[SL_CAPTURE_NAME_MAX];
+	struct sl_live_stats stats;
+
+	sl_live_get_stats(capture->live, &stats);
+	bytes = stats.bytes + stats.packets * sizeof(struct sl_record);
+	if (rolls != capture->rolls_seen) {
+		capture->rolls_seen = rolls;
+		capture->bytes_before = bytes;
+		capture->roll_asked = false;
+		wait_for_hour(capture);
+	}
+	now_too |= capture->options.roll.bytes > 0 && bytes - capture->bytes_before >= capture->options.roll.bytes;
+	if (!now_too || capture->roll_asked)
+		return;
+	capture->roll_asked = true;
+	now = sl_live_now(capture->live);
+	sl_live_roll_at(capture->live, 0, name_for(capture, now, name));
+}
