@@ -36,6 +36,7 @@
 #define STOP_GRACE_S 0.4 /* for whoever captures to end its capture, if the same signal reached it */
 
 static volatile sig_atomic_t signals;
+static volatile sig_atomic_t hangups; /* SIGHUP since the last look */
 static struct push_moment signalled; /* at the first */
 
 static void
@@ -50,10 +51,18 @@ on_signal(int sig)
 }
 
 static void
+on_hangup(int sig)
+{
+	(void)sig;
+	hangups = 1;
+}
+
+static void
 catch_signals(void)
 {
-	struct sigaction action = {.sa_handler = on_signal};
+	struct sigaction action = {.sa_handler = on_signal}, hangup = {.sa_handler = on_hangup, .sa_flags = SA_RESTART};
 
+	sigaction(SIGHUP, &hangup, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
@@ -63,6 +72,15 @@ bool
 push_stopping(void)
 {
 	return signals != 0;
+}
+
+bool
+push_reload_asked(void)
+{
+	bool asked = hangups != 0;
+
+	hangups = 0;
+	return asked;
 }
 
 void
@@ -88,10 +106,10 @@ seconds_now(void)
 static const char *
 capture_name(const struct push *push, uint64_t sequence, char name[SL_CAPTURE_NAME_MAX])
 {
-	const struct sl_stream *stream = push_streams_find(push->streams, sequence);
+	const struct sl_capture *capture = push_streams_find(push->streams, sequence);
 
-	if (stream)
-		snprintf(name, SL_CAPTURE_NAME_MAX, "%s", stream->info->name);
+	if (capture)
+		snprintf(name, SL_CAPTURE_NAME_MAX, "%s", sl_capture_info(capture)->name);
 	else
 		snprintf(name, SL_CAPTURE_NAME_MAX, "number %" PRIu64, sequence);
 	return name;
@@ -100,11 +118,11 @@ capture_name(const struct push *push, uint64_t sequence, char name[SL_CAPTURE_NA
 static void
 report_bad(const struct push *push, const struct sl_pipeline_event *e)
 {
-	const struct sl_stream *stream = push_streams_find(push->streams, e->position.sequence);
+	const struct sl_capture *capture = push_streams_find(push->streams, e->position.sequence);
 
 	fprintf(stderr, "sluice push: passed over: ");
-	if (stream)
-		store_report_bad(stream->capture, e->position.chunk, e->position.chunk, -e->error);
+	if (capture)
+		store_report_bad(capture, e->position.chunk, e->position.chunk, -e->error);
 	else
 		fprintf(stderr, "chunk %" PRIu64 ": %s\n", e->position.chunk, strerror(e->error));
 }
@@ -142,7 +160,7 @@ report_hints(void *ctx, const struct sl_stream *stream)
 			continue;
 		for (unsigned int t = 0; t < push->targets; t++) {
 			/* once, not at every new capture */
-			if (stream->program[t] != program || push->hinted[t])
+			if (stream->program[sl_writers_slot(push->writers, t)] != program || push->hinted[t])
 				continue;
 			push->hinted[t] = true;
 			fprintf(stderr, "sluice push: target \"%s\" has matched nothing so far: %s\n",
@@ -170,24 +188,46 @@ show_progress(const struct push *push)
 	progress_show("push", stats.chunks, one_capture ? push->end.chunk - push->start.chunk : 0);
 }
 
+/* Of --stop-timeout, what is kept for the end itself: logs, threads. */
+static double
+stop_reserve(double timeout)
+{
+	return timeout < 4 ? timeout / 4 : 1;
+}
+
+static bool
+is_done(const struct push *push)
+{
+	return sl_writers_done(push->writers) && !push_reload_switching(push);
+}
+
 /* @return true if it ended by itself or was stopped in time */
 static bool
 look_after(struct push *push)
 {
-	double asked_at = 0, give_up = 0;
+	double timeout = (double)push->options.stop_timeout / 1e9, asked_at = 0, give_up = 0;
 
-	for (unsigned int n = 1; !sl_writers_done(push->writers); n++) {
+	for (unsigned int n = 1; !is_done(push); n++) {
 		push_tick();
 		if (push_stopping() && asked_at == 0)
 			asked_at = seconds_now();
 		if (asked_at != 0 && give_up == 0 && may_stop(push, asked_at)) {
+			double left = asked_at + timeout - stop_reserve(timeout) - seconds_now();
+
 			sl_pipeline_stop(push->pipeline);
-			give_up = seconds_now() + (double)push->options.stop_timeout / 1e9;
+			sl_writers_stop(push->writers, left > 0 ? (uint64_t)(left * 1e9) : 0);
+			/* a little later, so that targets that fail have given up by themselves */
+			give_up = seconds_now() + left + stop_reserve(timeout) / 2;
 		}
 		if (give_up != 0 && seconds_now() > give_up) {
 			fprintf(stderr, "sluice push: not all targets ended within --stop-timeout\n");
 			return false;
 		}
+		if (push_reload_asked() || push->reload_due) {
+			push->reload_due = false;
+			push_reload_begin(push);
+		}
+		push_reload_tick(push);
 		if (n % SERVE_TICKS == 0)
 			push_streams_serve(push->streams);
 		if (n % SECOND_TICKS == 1)
@@ -229,16 +269,7 @@ say_following(const struct push *push)
 static int
 run(struct push *push)
 {
-	struct push_summary summary = {
-		.config = push->config,
-		.writers = push->writers,
-		.pipeline = push->pipeline,
-		.lcores = push->lcores,
-		.map = &push->map,
-		.crc = push->options.crc,
-		.journal = push->options.state_dir != NULL,
-		.begun = push->begun,
-	};
+	struct push_summary summary;
 	bool finished = false;
 	int rc = 0;
 
@@ -252,6 +283,19 @@ run(struct push *push)
 		fprintf(stderr, "sluice push: an lcore did not start: %s\n", strerror(-rc));
 	}
 	stop_lcores(push);
+	push_reload_end(push);
+	if (!finished && rc == 0)
+		sl_writers_abandon(push->writers);
+	summary = (struct push_summary){
+		.config = push->config,
+		.writers = push->writers,
+		.pipeline = push->pipeline,
+		.lcores = push->lcores,
+		.map = &push->map,
+		.crc = push->options.crc,
+		.journal = push->options.state_dir != NULL,
+		.begun = push->begun,
+	};
 	if (push_stopping())
 		summary.stopping_ns = signalled.ns;
 	if (push->options.once || push->options.sink == SL_SINK_NULL) {
@@ -300,7 +344,7 @@ cmd_push(int argc, char **argv)
 	catch_signals();
 	status = push_load_config(&push);
 	if (status < 0)
-		status = push_raise_limits(&push);
+		status = push_raise_limits(push.targets);
 	if (status < 0)
 		status = push_claim(&push);
 	if (status < 0)

@@ -72,9 +72,9 @@ push_load_config(struct push *push)
  * then: so there must be enough from the start.
  */
 int
-push_raise_limits(struct push *push)
+push_raise_limits(unsigned int targets)
 {
-	rlim_t need = OTHER_DESCRIPTORS + (rlim_t)push->targets * (SL_WRITER_DESCRIPTORS + CLAIMS);
+	rlim_t need = OTHER_DESCRIPTORS + (rlim_t)targets * (SL_WRITER_DESCRIPTORS + CLAIMS);
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= need)
@@ -85,7 +85,7 @@ push_raise_limits(struct push *push)
 	fprintf(stderr,
 		"sluice push: %u targets may need %llu open files, and the limit is %llu; raise it (ulimit -Hn, or "
 		"LimitNOFILE= of the service)\n",
-		push->targets, (unsigned long long)need, (unsigned long long)limit.rlim_max);
+		targets, (unsigned long long)need, (unsigned long long)limit.rlim_max);
 	return SL_EXIT_REFUSED;
 }
 
@@ -182,9 +182,10 @@ push_open_first_capture(struct push *push)
 				sl_capture_close(capture);
 				return status;
 			}
-			push->first = push_streams_add(push->streams, capture, errbuf);
-			if (push->first)
+			if (push_streams_add(push->streams, capture, errbuf)) {
+				push->first = capture;
 				return -1;
+			}
 			rc = -errno;
 		}
 		if (rc != -ENOENT || push->options.once || push->options.capture) {
@@ -193,6 +194,10 @@ push_open_first_capture(struct push *push)
 			return SL_EXIT_REFUSED;
 		}
 		print_findings(push);
+		if (push_reload_asked()) {
+			fprintf(stderr, "sluice push: SIGHUP: the configuration is read again once there is a capture\n");
+			push->reload_due = true;
+		}
 		if (!said)
 			fprintf(stderr, "sluice push: waiting for the first capture in %s\n", push->options.store);
 		said = true;

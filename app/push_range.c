@@ -70,14 +70,14 @@ int
 push_find_range(struct push *push)
 {
 	const struct push_options *o = &push->options;
-	uint64_t sequence = push->first->info->sequence;
+	uint64_t sequence = sl_capture_info(push->first)->sequence;
 	char errbuf[PUSH_ERRBUF] = "";
 	struct sl_capture_info *infos;
 	int status = -1, rc;
 	size_t count;
 
 	push->start.sequence = push->end.sequence = sequence;
-	rc = sl_capture_find(push->first->capture, o->from, o->to, &push->start.chunk, &push->end.chunk);
+	rc = sl_capture_find(push->first, o->from, o->to, &push->start.chunk, &push->end.chunk);
 	if (rc) {
 		fprintf(stderr, "sluice push: %s\n", strerror(-rc));
 		return SL_EXIT_FAILED;

@@ -289,6 +289,18 @@ push_telemetry_start(const struct push *push)
 }
 
 void
+push_telemetry_hold(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+void
+push_telemetry_release(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+void
 push_telemetry_stop(void)
 {
 	pthread_mutex_lock(&lock);

@@ -15,6 +15,10 @@
 /** Answer commands from here on. Main thread, after rte_eal_init(), once all of push is wired. */
 void push_telemetry_start(const struct push *push);
 
+/** No answer is under way, and none is given until push_telemetry_release(): push may change. Main thread. */
+void push_telemetry_hold(void);
+void push_telemetry_release(void);
+
 /** Answer no more: push may go. Main thread; waits for an answer under way. */
 void push_telemetry_stop(void);
 

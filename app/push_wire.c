@@ -18,6 +18,7 @@
 
 #define SLOTS_MIN 32
 #define SLOTS_MAX 256
+#define TARGETS_ROOM 1024 /* for reloads: targets that are added, and those that leave and are replaced */
 #define READER_TIMER_MS 10 /* an idle reader's look at the store */
 #define WRITER_TIMER_MS 100 /* an idle writer's look at checkpoints, status lines and retries that are due */
 
@@ -63,10 +64,11 @@ push_make_lcores(struct push *push)
 			return -ENOMEM;
 		memset(push->lcores[i], 0, sizeof(struct sl_lcore));
 	}
-	push->consumers = aligned_alloc(SL_CACHE_LINE, push->targets * sizeof(*push->consumers));
+	push->max_targets = push->options.once ? push->targets : 2 * push->targets + TARGETS_ROOM;
+	push->consumers = aligned_alloc(SL_CACHE_LINE, push->max_targets * sizeof(*push->consumers));
 	if (!push->consumers)
 		return -ENOMEM;
-	memset(push->consumers, 0, push->targets * sizeof(*push->consumers));
+	memset(push->consumers, 0, push->max_targets * sizeof(*push->consumers));
 	push->hinted = calloc(push->targets, sizeof(*push->hinted));
 	if (!push->hinted)
 		return -ENOMEM;
@@ -126,16 +128,17 @@ pipeline_params(struct push *push)
 		.filters = push->map.filters,
 		.writers = push->map.writers,
 		.slots = slots_for(&push->map),
-		.max_programs = push->targets,
+		.max_programs = push->max_targets,
 		.consumers = push->consumers,
 		.targets = push->targets,
+		.max_targets = push->max_targets,
 		.reader_lcore = push->reader_lcore,
 		.filter_lcores = push->filter_lcores,
 		.writer_lcores = push->writer_lcores,
 		.helper_cpus = &push->helper_cpus,
 		.filter = run_filters,
 		.stream = push_streams_get,
-		.stream_ctx = push->streams,
+		.stream_ctx = push->streams ? push_streams_generation(push->streams) : NULL,
 	};
 }
 
@@ -147,6 +150,7 @@ writers_params(struct push *push)
 	return (struct sl_writers_params){
 		.config = push->config,
 		.writers = push->map.writers,
+		.max_targets = push->max_targets,
 		.consumers = push->consumers,
 		.lcores = push->writer_lcores,
 		.sink = o->sink,
@@ -165,52 +169,68 @@ writers_params(struct push *push)
 
 /* ---------------------------------------------------------------- where targets begin */
 
+struct sl_position
+push_capture_start(struct sl_capture *capture)
+{
+	return (struct sl_position){
+		.sequence = sl_capture_info(capture)->sequence,
+		.chunk = sl_capture_first(capture),
+	};
+}
+
 /* Where a target without a journal begins. */
 static struct sl_position
 fresh_position(const struct push *push, unsigned int t)
 {
-	const struct sl_capture *capture = push->first->capture;
-	bool from_start = sl_config_target(push->config, t)->follow_start;
+	struct sl_position fresh = push_capture_start(push->first);
 
 	if (push->options.once)
 		return push->start;
-	return (struct sl_position){
-		.sequence = push->first->info->sequence,
-		.chunk = from_start ? sl_capture_first(capture) : sl_capture_committed(capture),
-	};
+	if (!sl_config_target(push->config, t)->follow_start)
+		fresh.chunk = sl_capture_committed(push->first);
+	return fresh;
 }
 
 /* The journal knows its capture by UUID: a store that was made anew may use the same sequence number again. */
-static int
-first_position(const struct push *push, unsigned int t, struct sl_position *first)
+int
+push_resume_position(const struct push *push, const char *desc, const struct sl_resume *resume,
+	const struct sl_position *fresh, struct sl_position *first)
 {
-	const char *desc = sl_config_target(push->config, t)->desc;
 	struct sl_capture *capture;
-	struct sl_resume resume;
 	char errbuf[PUSH_ERRBUF];
 	int rc;
 
-	*first = fresh_position(push, t);
-	if (!sl_writers_resume(push->writers, t, &resume))
-		return 0;
-	rc = sl_capture_open_uuid(push->options.store, &resume.capture, &capture, errbuf);
+	*first = *fresh;
+	rc = sl_capture_open_uuid(push->options.store, &resume->capture, &capture, errbuf);
 	if (rc == 0) {
-		*first = resume.position;
+		*first = resume->position;
 		first->sequence = sl_capture_info(capture)->sequence;
 		sl_capture_close(capture);
 	} else if (rc != -ENOENT) {
 		/* It is there: starting afresh would lose packets that a mended store still has. */
 		fprintf(stderr, "sluice push: target \"%s\": the capture that its journal names: %s\n", desc, errbuf);
 		return rc;
-	} else if (resume.position.sequence < push->first->info->sequence) {
+	} else if (resume->position.sequence < sl_capture_info(push->first)->sequence) {
 		/* Older captures were removed: go on with what is left of the stream; the reader reports the gap. */
-		*first = resume.position;
+		*first = resume->position;
 		first->packet = 0;
 	} else {
 		fprintf(stderr, "sluice push: target \"%s\": its journal is of another store (%s); starting afresh\n",
 			desc, errbuf);
 	}
 	return 0;
+}
+
+static int
+first_position(const struct push *push, unsigned int t, struct sl_position *first)
+{
+	struct sl_position fresh = fresh_position(push, t);
+	struct sl_resume resume;
+
+	*first = fresh;
+	if (!sl_writers_resume(push->writers, t, &resume))
+		return 0;
+	return push_resume_position(push, sl_config_target(push->config, t)->desc, &resume, &fresh, first);
 }
 
 static int

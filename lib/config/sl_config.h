@@ -102,6 +102,16 @@ size_t sl_config_targets(const struct sl_config *config);
 const struct sl_target_config *sl_config_target(const struct sl_config *config, size_t i);
 
 /**
+ * Copy a target so that it outlives its configuration. Any thread.
+ * @param[out] copy  with strings of its own; free them with sl_target_config_free_copy()
+ * @return 0 or -ENOMEM
+ */
+int sl_target_config_copy(const struct sl_target_config *config, struct sl_target_config *copy);
+void sl_target_config_free_copy(struct sl_target_config *copy);
+/** Would a target that runs by one of both not notice if it ran by the other? Any thread. */
+bool sl_target_config_same(const struct sl_target_config *a, const struct sl_target_config *b);
+
+/**
  * Add a finding of the caller's (a filter that does not compile, two targets with the same next file name), so that all
  * findings are shown together. Printf format.
  */

@@ -111,6 +111,12 @@ order_lanes(struct sl_pipeline *p)
 				p->lane_order[n++] = (uint8_t)f;
 }
 
+static unsigned int
+max_targets(const struct sl_pipeline_params *params)
+{
+	return params->max_targets > params->targets ? params->max_targets : params->targets;
+}
+
 int
 sl_pipeline_create(const struct sl_pipeline_params *params, struct sl_pipeline **pipeline, char *errbuf)
 {
@@ -139,7 +145,7 @@ sl_pipeline_create(const struct sl_pipeline_params *params, struct sl_pipeline *
 	order_lanes(p);
 	rc = -ENOMEM;
 	p->inlets = aligned_alloc(SL_CACHE_LINE, params->writers * sizeof(*p->inlets));
-	p->in_group = calloc(params->targets, sizeof(*p->in_group));
+	p->in_group = calloc(max_targets(params), sizeof(*p->in_group));
 	if (!p->inlets || !p->in_group)
 		goto err_memory;
 	memset(p->inlets, 0, params->writers * sizeof(*p->inlets));
@@ -197,6 +203,26 @@ sl_pipeline_stop(struct sl_pipeline *p)
 {
 	atomic_store_explicit(&p->stop, true, memory_order_release);
 	sl_bell_ring(&p->params.reader_lcore->bell);
+}
+
+void
+sl_pipeline_reload(struct sl_pipeline *p, struct sl_reload *reload)
+{
+	atomic_store_explicit(&reload->passed, 0, memory_order_relaxed);
+	atomic_store_explicit(&p->reload, reload, memory_order_release);
+	sl_bell_ring(&p->params.reader_lcore->bell);
+}
+
+bool
+sl_pipeline_reload_taken(const struct sl_pipeline *p)
+{
+	return !atomic_load_explicit(&p->reload, memory_order_acquire);
+}
+
+bool
+sl_pipeline_reloaded(const struct sl_pipeline *p, const struct sl_reload *reload)
+{
+	return atomic_load_explicit(&reload->passed, memory_order_acquire) == p->params.writers;
 }
 
 void
@@ -337,6 +363,8 @@ sl_pipeline_pass(struct sl_pipeline *p, unsigned int w)
 {
 	struct sl_inlet *inlet = &p->inlets[w];
 
+	if (inlet->current->type == SL_DISPATCH_RELOAD)
+		atomic_fetch_add_explicit(&inlet->current->reload->passed, 1, memory_order_release);
 	inlet->current = NULL;
 	atomic_store_explicit(
 		&inlet->passed, atomic_load_explicit(&inlet->passed, memory_order_relaxed) + 1, memory_order_release);

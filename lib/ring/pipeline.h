@@ -76,6 +76,7 @@ struct sl_pipeline {
 	unsigned int window; /**< dispatches in flight at the most */
 
 	_Atomic bool stop;
+	struct sl_reload *_Atomic reload; /**< asked for, not dispatched yet */
 	_Atomic uint64_t chunks, packets, bytes, bad_chunks, catchup_chunks, first_ns, last_ns;
 };
 

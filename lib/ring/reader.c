@@ -341,6 +341,35 @@ take_stop(struct sl_pipeline *p)
 	p->catching_up = false;
 }
 
+/*
+ * A new generation: cursors ask for its streams from here on. The head's is there already, in general; a cursor whose
+ * stream is still being made waits for it.
+ */
+static enum plan
+plan_reload(struct sl_pipeline *p)
+{
+	struct sl_reload *reload = atomic_load_explicit(&p->reload, memory_order_acquire);
+	struct sl_dispatch *d;
+
+	if (!reload || p->stopped)
+		return PLAN_NOTHING;
+	d = &next_slot(p, SL_DISPATCH_RELOAD, &p->head)->dispatch;
+	d->stream = NULL;
+	d->reload = reload;
+	reload->position = d->position;
+	p->planned++;
+	p->params.stream_ctx = reload->stream_ctx;
+	p->params.targets = reload->targets;
+	p->head.stream = p->params.stream(p->params.stream_ctx, p->head.sequence);
+	if (p->head.stream && p->head.stream->info->sequence != p->head.sequence)
+		p->head.stream = NULL;
+	p->catchup.stream = NULL;
+	/* new targets have not heard it */
+	p->clock = 0;
+	atomic_store_explicit(&p->reload, NULL, memory_order_release);
+	return PLAN_DONE;
+}
+
 static enum plan
 plan_end(struct sl_pipeline *p)
 {
@@ -381,9 +410,11 @@ plan_catchup(struct sl_pipeline *p)
 static enum plan
 plan_one(struct sl_pipeline *p)
 {
-	enum plan plan;
+	enum plan plan = plan_reload(p);
 	unsigned int turns;
 
+	if (plan != PLAN_NOTHING)
+		return plan;
 	take_stop(p);
 	look_at_targets(p);
 	if (p->catching_up) {

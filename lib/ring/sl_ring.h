@@ -89,6 +89,16 @@ enum sl_dispatch_type {
 	SL_DISPATCH_ROLL,  /**< the capture is complete; the stream goes on at next, in another capture */
 	SL_DISPATCH_END,   /**< targets whose next position is this one close their files; nothing follows for them */
 	SL_DISPATCH_STOP,  /**< every target ends where it stands, as its OnStop says; nothing follows for any */
+	SL_DISPATCH_RELOAD, /**< what follows is served by other streams, to other targets: see sl_pipeline_reload() */
+};
+
+/** A new generation of filters and targets, which all stages switch to at one dispatch. Made off the lcores. */
+struct sl_reload {
+	void *stream_ctx;       /**< for sl_pipeline_params.stream from here on */
+	unsigned int targets;   /**< consumers from here on: 0 to targets - 1, at most max_targets */
+	const void *writers;    /**< what the writer stages change */
+	struct sl_position position; /**< [out] the head's when it was dispatched: the next chunk that the new generation sees */
+	_Atomic unsigned int passed; /**< writers that have passed it */
 };
 
 /** One numbered unit of work. Written by the reader, then the filter, then read-only for the writers. */
@@ -101,6 +111,7 @@ struct sl_dispatch {
 	const struct sl_stream *stream;
 	struct sl_chunk chunk;       /**< CHUNK: the view; points into the slot's memory or a mapped segment */
 	struct sl_verdicts verdicts; /**< CHUNK: filled by the filter stage */
+	struct sl_reload *reload;    /**< RELOAD */
 };
 
 /* ---------------------------------------------------------------- targets as the reader sees them */
@@ -224,6 +235,7 @@ struct sl_pipeline_params {
 	unsigned int max_programs; /**< filter programs of a stream at the most */
 	struct sl_consumer *consumers; /**< one a target; outlives the pipeline */
 	unsigned int targets;
+	unsigned int max_targets;  /**< consumers that there is room for; 0: targets */
 	struct sl_lcore *reader_lcore;   /**< whose bells to ring; filled with stages by the caller */
 	struct sl_lcore **filter_lcores; /**< filters entries */
 	struct sl_lcore **writer_lcores; /**< writers entries */
@@ -258,6 +270,21 @@ void sl_pipeline_start(struct sl_pipeline *pipeline, const struct sl_position *e
 
 /** Serve what is committed now (a bounded number of chunks of it), then STOP. Any thread; returns at once. */
 void sl_pipeline_stop(struct sl_pipeline *pipeline);
+
+/**
+ * Switch to another generation: the reader puts one dispatch of type RELOAD into the stream, asks for streams by its
+ * stream_ctx from there on, and looks at its number of consumers. Every dispatch before it belongs to the old generation,
+ * which may be freed once sl_pipeline_reloaded(). Main thread, one at a time; returns at once. Consumers that are new must
+ * have their states set before: ATTACHED for one that begins at the reload's position.
+ *
+ * @param reload  stays the caller's; lives until sl_pipeline_reloaded(), or until the lcores have stopped: after a stop
+ *                it may never be taken
+ */
+void sl_pipeline_reload(struct sl_pipeline *pipeline, struct sl_reload *reload);
+/** Has the reader dispatched the newest one? Then all stages will pass it. Main thread. */
+bool sl_pipeline_reload_taken(const struct sl_pipeline *pipeline);
+/** Has every writer, and so every stage, passed it? Main thread. */
+bool sl_pipeline_reloaded(const struct sl_pipeline *pipeline, const struct sl_reload *reload);
 
 /** The stages, to be put on lcores. */
 struct sl_stage sl_pipeline_reader_stage(struct sl_pipeline *pipeline);

@@ -15,6 +15,7 @@
 #define BLOCK_MAX (4u << 20)
 #define COUNT_MIN 6u
 #define COUNT_MAX 1024u
+#define SHARED 16u /* blocks beyond the reserves, for whoever is busy */
 
 /* SLUICE_WRITE_BLOCKS=<bytes>x<blocks a target>, for those who look for better ones (dts_tests/perf/storage_sweep.py).
  */
@@ -45,7 +46,7 @@ take_environment(struct sl_block_plan *p)
 struct sl_block_plan
 sl_block_plan(unsigned int targets, enum sl_sink_kind sink, size_t memory)
 {
-	struct sl_block_plan p = {.block_size = 512u << 10, .per_target = 24, .extra = 16};
+	struct sl_block_plan p = {.block_size = 512u << 10, .per_target = 24, .extra = SHARED};
 
 	if (sink == SL_SINK_NULL) {
 		p.block_size = 16u << 10;
@@ -108,15 +109,95 @@ sl_block_pool_init(struct sl_block_pool *pool, const struct sl_block_plan *plan,
 	pool->free_count = pool->count;
 	/* half of a target's share is its own, half is for whoever is busy */
 	pool->reserve = plan->per_target > 8 ? plan->per_target / 2 : plan->per_target;
-	if (pool->reserve < 6)
-		pool->reserve = 6;
+	if (pool->reserve < COUNT_MIN)
+		pool->reserve = COUNT_MIN;
+	pool->reserve_max = pool->reserve;
 	pool->reserved = pool->reserve * targets;
 	return 0;
+}
+
+uint32_t
+sl_block_pool_lacks(uint32_t count, unsigned int targets)
+{
+	uint32_t need = COUNT_MIN * targets + SHARED;
+
+	return need > count ? need - count : 0;
+}
+
+int
+sl_block_extent_create(uint32_t block_size, uint32_t count, struct sl_block_extent **extent)
+{
+	struct sl_block_extent *x = calloc(1, sizeof(*x));
+	uint32_t i;
+
+	*extent = x;
+	if (!x)
+		return -ENOMEM;
+	x->count = count;
+	x->memory_size = (size_t)count * block_size;
+	x->memory = sl_memory_alloc("sl_blocks", x->memory_size);
+	x->blocks = calloc(count, sizeof(*x->blocks));
+	if (!x->memory || !x->blocks) {
+		sl_block_extent_free(x);
+		*extent = NULL;
+		return -ENOMEM;
+	}
+	for (i = 0; i < count; i++)
+		x->blocks[i].data = x->memory + (size_t)i * block_size;
+	return 0;
+}
+
+void
+sl_block_extent_free(struct sl_block_extent *extent)
+{
+	if (!extent)
+		return;
+	sl_memory_free(extent->memory, extent->memory_size);
+	free(extent->blocks);
+	free(extent);
+}
+
+void
+sl_block_pool_add(struct sl_block_pool *pool, struct sl_block_extent *extent)
+{
+	uint32_t i;
+
+	if (!extent)
+		return;
+	for (i = 0; i < extent->count; i++) {
+		extent->blocks[i].next = pool->free;
+		pool->free = &extent->blocks[i];
+	}
+	pool->free_count += extent->count;
+	pool->count += extent->count;
+	extent->next = pool->extents;
+	pool->extents = extent;
+}
+
+void
+sl_block_pool_share(struct sl_block_pool *pool, const uint32_t *used, unsigned int targets)
+{
+	unsigned int i;
+
+	pool->reserve = targets ? pool->count / (2 * targets) : pool->reserve_max;
+	if (pool->reserve < COUNT_MIN)
+		pool->reserve = COUNT_MIN;
+	if (pool->reserve > pool->reserve_max)
+		pool->reserve = pool->reserve_max;
+	pool->reserved = 0;
+	for (i = 0; i < targets; i++)
+		pool->reserved += used[i] < pool->reserve ? pool->reserve - used[i] : 0;
 }
 
 void
 sl_block_pool_free(struct sl_block_pool *pool)
 {
+	while (pool->extents) {
+		struct sl_block_extent *extent = pool->extents;
+
+		pool->extents = extent->next;
+		sl_block_extent_free(extent);
+	}
 	sl_memory_free(pool->memory, pool->memory_size);
 	free(pool->blocks);
 	*pool = (struct sl_block_pool){0};

@@ -33,6 +33,15 @@ struct sl_block {
 	bool direct;          /**< it was submitted to a file with O_DIRECT */
 };
 
+/** More blocks for a pool, which came with more targets. Made off the lcore; belongs to the pool once it was added. */
+struct sl_block_extent {
+	struct sl_block_extent *next;
+	struct sl_block *blocks;
+	uint8_t *memory;
+	size_t memory_size;
+	uint32_t count;
+};
+
 struct sl_block_pool {
 	struct sl_block *free;
 	struct sl_block *blocks;
@@ -42,7 +51,9 @@ struct sl_block_pool {
 	uint32_t count;
 	uint32_t free_count;
 	uint32_t reserve;  /**< blocks that each target can always have */
-	uint32_t reserved; /**< free blocks that are kept for targets below their reserve */
+	uint32_t reserve_max; /**< what it is when there are blocks enough */
+	uint32_t reserved; /**< blocks that are kept for targets below their reserve; some may still be with other targets */
+	struct sl_block_extent *extents;
 };
 
 /**
@@ -63,14 +74,32 @@ size_t sl_block_pool_memory(const struct sl_block_plan *plan, unsigned int targe
 int sl_block_pool_init(struct sl_block_pool *pool, const struct sl_block_plan *plan, unsigned int targets);
 void sl_block_pool_free(struct sl_block_pool *pool);
 
+/**
+ * Blocks that a pool of `count` lacks for so many targets. Any thread.
+ * @return 0: none
+ */
+uint32_t sl_block_pool_lacks(uint32_t count, unsigned int targets);
+/**
+ * Make so many blocks more. Main thread; touches every page.
+ * @return 0, -ENOMEM
+ */
+int sl_block_extent_create(uint32_t block_size, uint32_t count, struct sl_block_extent **extent);
+void sl_block_extent_free(struct sl_block_extent *extent);
+/** Its own lcore: take an extent in; NULL is allowed. */
+void sl_block_pool_add(struct sl_block_pool *pool, struct sl_block_extent *extent);
+/** Its own lcore: from now on there are these targets, which hold so many blocks each. */
+void sl_block_pool_share(struct sl_block_pool *pool, const uint32_t *used, unsigned int targets);
+
 /** Blocks that a target which holds `used` can still take. */
 static inline uint32_t
 sl_block_available(const struct sl_block_pool *pool, uint32_t used)
 {
 	uint32_t own = used < pool->reserve ? pool->reserve - used : 0;
-	uint32_t shared = pool->free_count - pool->reserved;
 
-	return own + shared;
+	/* after a reload others may still hold what is this target's now */
+	if (pool->free_count < pool->reserved)
+		return own < pool->free_count ? own : pool->free_count;
+	return own + (pool->free_count - pool->reserved);
 }
 
 static inline struct sl_block *

@@ -10,6 +10,9 @@
 
 int sl_writers_create_for(const struct sl_writers_params *params, const struct sl_target_config *const *targets,
 	unsigned int count, struct sl_writers **writers, char *errbuf);
+/** sl_writers_reload_plan() without a configuration file. */
+int sl_writers_reload_plan_for(struct sl_writers *writers, const struct sl_target_config *const *targets,
+	unsigned int count, struct sl_writers_reload **reload, char *errbuf);
 /** Checkpoint after so many ns or bytes. Before the lcores start. */
 void sl_writers_set_checkpoints(struct sl_writers *writers, uint64_t ns, uint64_t bytes);
 

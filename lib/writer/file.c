@@ -53,7 +53,6 @@ struct sl_file *
 sl_file_begin(struct sl_target *t, const struct sl_mark *start, const struct sl_window *window, uint64_t first_ts)
 {
 	struct sl_file *f = t->free_files;
-	const struct sl_capture_info *info = t->stream->info;
 	struct pcap_header header = {.magic = 0xa1b23c4d, .major = 2, .minor = 4};
 
 	if (!f || sl_block_available(&t->writer->pool, t->blocks_used) == 0)
@@ -77,8 +76,9 @@ sl_file_begin(struct sl_target *t, const struct sl_mark *start, const struct sl_
 		t->part_begin = f->begin;
 		f->part = ++t->part;
 	}
-	f->link_type = info->link_type;
-	f->snap_len = info->snap_len;
+	f->config = t->cfg;
+	f->link_type = t->source.link_type;
+	f->snap_len = t->source.snap_len;
 	if (t->cfg->slice && (t->cfg->slice < f->snap_len || f->snap_len == 0))
 		f->snap_len = t->cfg->slice;
 	header.snap_len = f->snap_len;
@@ -150,7 +150,7 @@ sl_file_close(struct sl_target *t, const struct sl_mark *after)
 
 	f->after = *after;
 	/* a definition before this one had windows of its own */
-	if (!f->old_config)
+	if (f->config == t->cfg)
 		f->after.emitted = t->emitted = f->begin;
 	f->closed = true;
 	f->next = NULL;

@@ -148,30 +148,37 @@ add_helper(struct sl_endpoint *e)
 }
 
 int
+sl_endpoint_grow(struct sl_endpoint *e)
+{
+	unsigned int i, wanted = 0;
+	int rc = 0;
+
+	/* two jobs of one target may hang, which must not take all of those that do more than open files */
+	for (i = 0; i < e->writers->target_count; i++)
+		wanted += 2 * (e->writers->targets[i].endpoint == e);
+	e->wanted = wanted > SL_HELPERS ? SL_HELPERS : wanted;
+	/* the thread that starts more where some hang may be at it, too */
+	pthread_mutex_lock(&e->lock);
+	while (rc == 0 && e->started < e->wanted)
+		rc = add_helper(e);
+	pthread_mutex_unlock(&e->lock);
+	return rc;
+}
+
+int
 sl_endpoint_start(struct sl_endpoint *e, struct sl_writers *writers, unsigned int jobs)
 {
-	unsigned int i;
-	int rc;
-
-	e->writers = writers;
-	/* two jobs of one target may hang, which must not take all of those that do more than open files */
-	for (i = 0; i < writers->target_count; i++)
-		e->wanted += 2 * (writers->targets[i].endpoint == e);
-	if (e->wanted > SL_HELPERS)
-		e->wanted = SL_HELPERS;
-	e->urgent = sl_queue_create(jobs, true);
-	e->normal = sl_queue_create(jobs, true);
+	if (!e->urgent)
+		e->urgent = sl_queue_create(jobs, true);
+	if (!e->normal)
+		e->normal = sl_queue_create(jobs, true);
 	if (!e->urgent || !e->normal)
 		return -ENOMEM;
+	e->writers = writers;
 	pthread_mutex_init(&e->lock, NULL);
 	sem_init(&e->work, 0, 0);
 	sem_init(&e->urgent_work, 0, 0);
-	for (i = 0; i < e->wanted; i++) {
-		rc = add_helper(e);
-		if (rc)
-			return rc;
-	}
-	return 0;
+	return sl_endpoint_grow(e);
 }
 
 void
@@ -204,10 +211,15 @@ helper_hangs(struct sl_endpoint *e)
 static void
 relieve(struct sl_endpoint *e)
 {
+	int rc;
+
 	/* busy is not hung: more threads would only make more of what is too much already */
 	if (e->started >= SL_HELPERS_MAX || !helper_hangs(e))
 		return;
-	if (add_helper(e) == 0)
+	pthread_mutex_lock(&e->lock);
+	rc = add_helper(e);
+	pthread_mutex_unlock(&e->lock);
+	if (rc == 0)
 		WLOG(NOTICE, "%s: a system call hangs; thread %u does what waits behind it\n", e->key, e->started);
 }
 

@@ -34,6 +34,7 @@ struct line {
 	_Alignas(64) _Atomic uint64_t turn;
 	size_t target;
 	struct timespec time;
+	char *rename;  /**< the log of target has this name from here on, "" for none; the text is empty then */
 	unsigned int len;
 	char text[LINE_MAX_BYTES];
 };

@@ -236,6 +236,13 @@ are_alike(struct sl_target *t, struct sl_target *other)
 	return other->endpoint == t->endpoint && (its == 0 || its * ALIKE >= mine);
 }
 
+/* By its consumer: a slot may be free, or be made ready for a target, but then that is not ATTACHED. */
+static bool
+is_attached(const struct sl_writers *all, unsigned int slot)
+{
+	return sl_consumer_state(&all->params.consumers[slot]) == SL_CONSUMER_ATTACHED;
+}
+
 /* Are there others that could go on if t did not hold them? together: it is not the only one that holds them */
 static bool
 holds_others(struct sl_target *t, bool *together)
@@ -246,7 +253,7 @@ holds_others(struct sl_target *t, bool *together)
 	for (unsigned int i = 0; i < t->writers->target_count; i++) {
 		struct sl_target *other = &t->writers->targets[i];
 
-		if (other == t || sl_consumer_state(other->consumer) != SL_CONSUMER_ATTACHED)
+		if (other == t || !is_attached(t->writers, i))
 			continue;
 		if (atomic_load_explicit(&other->park.holding, memory_order_relaxed) || are_alike(t, other))
 			*together = true;
@@ -263,7 +270,7 @@ somebody_else_is_attached(const struct sl_target *t)
 	for (unsigned int i = 0; i < t->writers->target_count; i++) {
 		const struct sl_target *other = &t->writers->targets[i];
 
-		if (other != t && sl_consumer_state(other->consumer) == SL_CONSUMER_ATTACHED)
+		if (other != t && is_attached(t->writers, i))
 			return true;
 	}
 	return false;
@@ -398,7 +405,7 @@ sl_park_tick(struct sl_writer *w)
 		/* not always the same ones first: the budget is for all in turn */
 		struct sl_target *t = w->targets[(i + w->first_look) % w->target_count];
 
-		if (sl_target_is_done(t))
+		if (sl_target_is_done(t) || !t->begun)
 			continue;
 		if (look(t) && budget) {
 			weigh(t);

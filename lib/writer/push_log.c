@@ -32,6 +32,7 @@ RTE_LOG_REGISTER_SUFFIX(sl_push_log_logtype, push_log, INFO);
 #define KEEP_DAYS 30
 #define RETRY_NS (INT64_C(5) * 1000000000)
 #define CLOSE_WAIT_S 5
+#define RENAME_WAIT_MS 1000
 
 struct log_file {
 	char *desc;
@@ -74,6 +75,7 @@ sl_push_log_line(struct sl_push_log *log, size_t t, const char *fmt, ...)
 		return;
 	}
 	line->target = t;
+	line->rename = NULL;
 	clock_gettime(CLOCK_REALTIME, &line->time);
 	va_start(args, fmt);
 	n = vsnprintf(line->text, sizeof(line->text), fmt, args);
@@ -84,6 +86,34 @@ sl_push_log_line(struct sl_push_log *log, size_t t, const char *fmt, ...)
 	}
 	line->len = n < 0 ? 0 : (unsigned int)n;
 	line_queue_publish(&log->queue, line, position);
+}
+
+int
+sl_push_log_rename(struct sl_push_log *log, size_t t, const char *name)
+{
+	const struct timespec pause = {.tv_nsec = 1000000};
+	struct line *line;
+	uint64_t position;
+	char *copy;
+
+	if (!log || t >= log->count)
+		return 0;
+	copy = strdup(name);
+	if (!copy)
+		return -ENOMEM;
+	/* in the order of the lines, so that each goes where it belongs */
+	for (int i = 0; !(line = line_queue_take(&log->queue, &position)); i++) {
+		if (i == RENAME_WAIT_MS) {
+			free(copy);
+			return -ETIMEDOUT;
+		}
+		nanosleep(&pause, NULL);
+	}
+	line->target = t;
+	line->rename = copy;
+	line->len = 0;
+	line_queue_publish(&log->queue, line, position);
+	return 0;
 }
 
 /* ---------------------------------------------------------------- files */
@@ -290,6 +320,18 @@ write_losses(struct sl_push_log *log, struct log_file *file, const struct tm *tm
 }
 
 static void
+take_name(struct log_file *file, char *name)
+{
+	file_close(file);
+	free(file->desc);
+	file->desc = name;
+	atomic_store_explicit(&file->dropped, 0, memory_order_relaxed);
+	file->unwritten = 0;
+	file->error = 0;
+	file->cleaned = false;
+}
+
+static void
 write_line(struct sl_push_log *log, const struct line *line)
 {
 	struct log_file *file = &log->files[line->target];
@@ -298,6 +340,12 @@ write_line(struct sl_push_log *log, const struct line *line)
 	size_t len;
 	int ret;
 
+	if (line->rename) {
+		take_name(file, line->rename);
+		return;
+	}
+	if (!*file->desc)
+		return;
 	if (file->error && monotonic_ns() < file->retry_at) {
 		file->unwritten++;
 		return;
@@ -359,7 +407,8 @@ write_last_losses(struct sl_push_log *log)
 	clock_gettime(CLOCK_REALTIME, &now);
 	sl_zone_localtime(log->zone, now.tv_sec, &tm);
 	for (size_t t = 0; t < log->count; t++)
-		write_losses(log, &log->files[t], &tm, now.tv_nsec);
+		if (*log->files[t].desc)
+			write_losses(log, &log->files[t], &tm, now.tv_nsec);
 }
 
 static void *

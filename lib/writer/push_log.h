@@ -24,7 +24,7 @@ struct sl_push_log;
  * between are lost and counted.
  *
  * @param dir    made if missing
- * @param names  count file descriptions (sl_target_config.file_desc); copied
+ * @param names  count file descriptions (sl_target_config.file_desc), "" for none yet; copied
  * @param helper_cpus  cpu_set_t or NULL
  * @param[out] log     to be closed with sl_push_log_close()
  * @param[out] errbuf  SL_WRITER_ERRBUF bytes, set on error
@@ -38,6 +38,14 @@ int sl_push_log_open(const char *dir, const char *const *names, size_t count, co
  * characters become '?'. A NULL log is allowed.
  */
 void sl_push_log_line(struct sl_push_log *log, size_t t, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/**
+ * From here on the log of target t belongs to another file description, "" for none: lines added before go into the file
+ * that is open. Main thread; waits a second at the most for room in the queue. A NULL log is allowed.
+ * @param t  below the count given to sl_push_log_open()
+ * @return 0, -ENOMEM; -ETIMEDOUT: the log does not answer
+ */
+int sl_push_log_rename(struct sl_push_log *log, size_t t, const char *name);
 
 /**
  * Write what is queued and end the thread; NULL is allowed. Waits 5 s at the most for a directory that does not answer.

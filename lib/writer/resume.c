@@ -271,6 +271,7 @@ fill_file(struct sl_target *t, struct sl_file *f)
 	f->dev = r->dev;
 	f->allocated = o->size;
 	f->preallocate = true;
+	f->config = r->changed ? &sl_journal_state(t->journal)->config : t->cfg;
 	f->final[0] = '\0';
 	snprintf(f->pending, sizeof(f->pending), "%s", o->pending);
 	sl_file_set_direct(f);
@@ -302,9 +303,7 @@ sl_resume_apply(struct sl_target *t)
 	t->cur = f;
 	if (t->seq <= f->seq)
 		t->seq = f->seq + 1;
-	if (r->changed)
-		f->old_config = &sl_journal_state(t->journal)->config;
-	if (moved || r->closed || r->changed) {
+	if (moved || r->closed || r->changed || t->leaving) {
 		f->cur_offset = f->size;
 		sl_file_close(t, &mark);
 		return;
@@ -389,6 +388,20 @@ lock_dir(struct sl_writers *all, char *errbuf)
 	return 0;
 }
 
+/* What became of its files is to be seen and settled by SL_JOB_ADOPT. */
+static void
+put_off(struct sl_target *t)
+{
+	const struct sl_journal_state *s = sl_journal_state(t->journal);
+	struct sl_recovery *r = &t->recovery;
+
+	r->deferred = true;
+	r->have = s->has_mark || s->has_intent;
+	r->mark = s->has_intent ? s->intent.mark : s->at.mark;
+	r->promised = r->mark.position;
+	r->file = s->has_intent ? s->intent.file : s->at.file;
+}
+
 /*
  * What became of its files cannot be seen or settled yet. That is this target's trouble alone: it begins as one that
  * fails, with the reason in its job, and is tried again.
@@ -396,15 +409,65 @@ lock_dir(struct sl_writers *all, char *errbuf)
 static void
 defer(struct sl_target *t, int error)
 {
-	const struct sl_journal_state *s = sl_journal_state(t->journal);
-	struct sl_recovery *r = &t->recovery;
-
 	t->chain.result = error;
-	r->deferred = true;
-	r->have = s->has_mark || s->has_intent;
-	r->mark = s->has_intent ? s->intent.mark : s->at.mark;
-	r->promised = r->mark.position;
-	r->file = s->has_intent ? s->intent.file : s->at.file;
+	put_off(t);
+}
+
+static bool
+touches_files(const struct sl_journal_state *s)
+{
+	return s->has_mark || s->has_intent || s->open_count || s->done_pending[0];
+}
+
+int
+sl_resume_open_added(struct sl_target *t, char *errbuf)
+{
+	struct sl_job *job = &t->chain;
+	int rc;
+
+	t->recovery.fd = -1;
+	rc = sl_journal_open(t->writers->params.state_dir, t->cfg->file_desc, &t->journal, errbuf);
+	if (rc < 0)
+		return rc;
+	if (touches_files(sl_journal_state(t->journal))) {
+		put_off(t);
+		return 0;
+	}
+	job->target = t;
+	rc = settle(job);
+	if (rc < 0)
+		sl_error_text(errbuf, "target \"%s\": %s %.512s: %s", t->cfg->desc, job->what, job->path,
+			strerror(-rc));
+	return rc;
+}
+
+int
+sl_resume_archive(const struct sl_writers *all, const char *file_desc, char *errbuf)
+{
+	char from[SL_PATH_MAX], to[SL_PATH_MAX + 64], when[32];
+	time_t now = time(NULL);
+	unsigned int copy;
+	struct tm tm;
+	int rc;
+
+	if (!all->params.state_dir)
+		return 0;
+	snprintf(from, sizeof(from), "%s/%s.journal", all->params.state_dir, file_desc);
+	gmtime_r(&now, &tm);
+	strftime(when, sizeof(when), "%Y%m%dT%H%M%SZ", &tm);
+	for (copy = 0;; copy++) {
+		snprintf(to, sizeof(to), copy ? "%s.removed-%s_%u" : "%s.removed-%s", from, when, copy);
+		if (sl_ops.rename_noreplace(from, to) == 0)
+			break;
+		if (errno == ENOENT)
+			return 0; /* it never had one */
+		if (errno == EEXIST && copy < 1000)
+			continue;
+		rc = -errno;
+		sl_error_text(errbuf, "%.2048s: cannot be renamed to .removed-%s: %s", from, when, strerror(-rc));
+		return rc;
+	}
+	return sl_op_fsync_dir(SL_POINT_JOURNAL_FSYNC, all->params.state_dir);
 }
 
 struct probe {
@@ -563,13 +626,6 @@ sl_resume_open(struct sl_writers *all, char *errbuf)
 void
 sl_resume_close(struct sl_writers *all)
 {
-	unsigned int i;
-
-	for (i = 0; i < all->target_count; i++) {
-		if (all->targets[i].journal && all->targets[i].recovery.fd >= 0)
-			close(all->targets[i].recovery.fd);
-		sl_journal_close(all->targets[i].journal);
-	}
 	if (all->state_lock >= 0)
 		close(all->state_lock);
 }

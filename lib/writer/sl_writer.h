@@ -62,14 +62,15 @@ struct sl_writer; /**< one writer lcore's share */
 struct sl_writers_params {
 	const struct sl_config *config;
 	unsigned int writers;          /**< 1 to 64 */
-	struct sl_consumer *consumers; /**< one a target, shared with the pipeline */
+	unsigned int max_targets;      /**< slots for targets, reloads included; 0: as many as there are targets */
+	struct sl_consumer *consumers; /**< one a slot, shared with the pipeline */
 	struct sl_lcore **lcores;      /**< writers entries: whose bells helper threads ring */
 	enum sl_sink_kind sink;
 	bool crc;                      /**< keep a CRC-32 (zlib's) of each target's record bytes */
 	uint64_t from, to;             /**< EmptyFiles: no file for windows outside these times, ns; to is 0 for no end */
 	bool once;                     /**< give up a failing target after retry_for */
 	uint64_t retry_for;            /**< ns */
-	uint64_t stop_timeout;         /**< ns, for sl_writers_stop() */
+	uint64_t stop_timeout;         /**< ns, for sl_writers_destroy() without sl_writers_stop() */
 	const char *state_dir;         /**< NULL: no journal */
 	const char *log_dir;           /**< NULL: no per-target logs */
 	const void *helper_cpus;       /**< cpu_set_t for helper threads and kernel I/O workers, or NULL */
@@ -106,6 +107,58 @@ struct sl_stage sl_writers_stage(struct sl_writers *writers, unsigned int w);
 /** What a failing target's errno means: strerror(), but "not mounted" for ENODEV. Any thread. */
 const char *sl_writer_error_text(int error);
 
+/* ---------------------------------------------------------------- another configuration while running */
+
+/**
+ * The way to another configuration. A target is matched by its Desc. One that is the same goes on without notice; one that
+ * has changed is replaced by another target that begins where it ends; one that is gone publishes what it has, and its
+ * journal is renamed to `<Desc>.journal.removed-<time>`.
+ *
+ * Targets have slots: the first ones those of their order in the configuration, later ones any that is free. Streams'
+ * programs and consumers are by slot.
+ */
+struct sl_writers_reload;
+
+/** What a reload means for a target of the new configuration. */
+enum sl_reload_change { SL_RELOAD_SAME, SL_RELOAD_CHANGED, SL_RELOAD_ADDED };
+
+/**
+ * Plan the way to another configuration; nothing of what runs changes. Main thread, while the lcores run; opens journals and
+ * may take memory for more blocks. The configuration is not needed any more afterwards.
+ *
+ * @return 0; -ENOSPC: no slot is free; -ENOMEM; -ETIMEDOUT: the log directory does not answer; another -errno of the state
+ *         directory. All with a line in errbuf
+ */
+int sl_writers_reload_plan(struct sl_writers *writers, const struct sl_config *config, struct sl_writers_reload **reload,
+	char *errbuf);
+/** Forget a plan that was not given to the pipeline. Main thread. */
+void sl_writers_reload_cancel(struct sl_writers_reload *reload);
+/** Slot of target i of the new configuration. */
+unsigned int sl_writers_reload_slot(const struct sl_writers_reload *reload, unsigned int i);
+enum sl_reload_change sl_writers_reload_change(const struct sl_writers_reload *reload, unsigned int i);
+/** Targets that are gone. */
+unsigned int sl_writers_reload_removed(const struct sl_writers_reload *reload);
+/** One more than the highest slot in use: for sl_reload.targets. */
+unsigned int sl_writers_reload_slots(const struct sl_writers_reload *reload);
+/** Where the journal of an added target says to go on. @return true if it has one with a position */
+bool sl_writers_reload_resume(const struct sl_writers_reload *reload, unsigned int i, struct sl_resume *resume);
+/** An added target begins here; without this at the position of the reload. */
+void sl_writers_reload_first(struct sl_writers_reload *reload, unsigned int i, const struct sl_position *first);
+/** The plan is about to be given to the pipeline, as sl_reload.writers. Main thread. */
+void sl_writers_reload_post(struct sl_writers_reload *reload);
+/**
+ * All writers have passed it: from here on the targets of sl_writers_target_stats() are those of the new configuration. Frees
+ * the plan. Main thread; not while another thread asks for stats.
+ */
+void sl_writers_reload_done(struct sl_writers_reload *reload);
+/** The lcores have stopped before they took it: free the plan. Its targets go with sl_writers_destroy(). Main thread. */
+void sl_writers_reload_abandon(struct sl_writers_reload *reload);
+/**
+ * Free targets that have left, archive their journals, let those begin that have waited for them. Main thread, some times a
+ * second; makes system calls on the state directory only.
+ */
+void sl_writers_tend(struct sl_writers *writers);
+
 /** What became of a target; any thread. */
 struct sl_target_stats {
 	uint64_t packets, bytes;  /**< matched and taken; bytes are record bytes */
@@ -115,7 +168,7 @@ struct sl_target_stats {
 	uint64_t late;            /**< packets older than their window */
 	uint32_t crc;             /**< CRC-32 of all record bytes in order */
 	bool failing;             /**< cannot write now */
-	bool gave_up;             /**< --once: retry_for is over */
+	bool gave_up;             /**< --once: retry_for is over; or stopped: it did not end in time */
 	int error;                /**< errno of the newest failure, positive; ETIME: it hangs (sl_writer_error_text()) */
 	bool parked;              /**< its endpoint hangs or crawls; the others go on */
 	bool catching_up;         /**< takes again, behind the others */
@@ -139,18 +192,28 @@ void sl_writers_target_stats(const struct sl_writers *writers, unsigned int t, s
 /** Add a line to a target's log, if there are logs. Any thread; never blocks. */
 void sl_writers_log(struct sl_writers *writers, unsigned int t, const char *line);
 
+/** Slot of target t of the configuration in force. Main thread. */
+unsigned int sl_writers_slot(const struct sl_writers *writers, unsigned int t);
+
 /** True once every target is DONE. Any thread. */
 bool sl_writers_done(const struct sl_writers *writers);
 
 /**
- * The push is being stopped: a target that fails is tried for stop_timeout longer, then gives up and is DONE. Any thread.
- * The pipeline must be stopped too (sl_pipeline_stop()).
+ * The push is being stopped: a target that fails is tried for so long, then gives up and is DONE. One that hangs is not:
+ * see sl_writers_abandon(). Any thread. The pipeline must be stopped too (sl_pipeline_stop()).
+ * @param timeout  ns
  */
-void sl_writers_stop(struct sl_writers *writers);
+void sl_writers_stop(struct sl_writers *writers, uint64_t timeout);
+
+/**
+ * After the lcores have stopped: targets that have not ended are given up, with a line each, in their logs too. What their
+ * journals say stays: a restart goes on there. Main thread. @return how many, those that were leaving included
+ */
+unsigned int sl_writers_abandon(struct sl_writers *writers);
 
 /**
  * After the lcores have stopped: end the helper threads, write the last journal entries, free all. Waits no longer than
- * stop_timeout for a hung endpoint. Main thread.
+ * a second beyond the time given to sl_writers_stop() (stop_timeout, if that was not called) for a hung endpoint. Main thread.
  */
 void sl_writers_destroy(struct sl_writers *writers);
 

@@ -378,7 +378,9 @@ use_stream(struct sl_target *t, const struct sl_dispatch *d)
 {
 	if (!d->stream)
 		return;
-	t->stream = d->stream;
+	t->source = (struct sl_source){.sequence = d->stream->info->sequence,
+		.link_type = d->stream->info->link_type,
+		.snap_len = d->stream->info->snap_len};
 	if (d->stream->info->sequence == t->next.sequence) {
 		t->capture = d->stream->info->uuid;
 		t->rolled = false;
@@ -440,9 +442,9 @@ take_chunk(struct sl_target *t, const struct sl_dispatch *d)
 
 	if (!t->in_chunk) {
 		/* another link type or snap length cannot share a file */
-		if (t->cur && t->stream != d->stream &&
+		if (t->cur && t->source.sequence != d->stream->info->sequence &&
 			(t->cur->link_type != d->stream->info->link_type ||
-				(t->stream && t->stream->info->snap_len != d->stream->info->snap_len))) {
+				(t->source.sequence && t->source.snap_len != d->stream->info->snap_len))) {
 			struct sl_mark mark = sl_target_mark(t, 0);
 
 			if (!sl_file_can_close(t))
@@ -495,7 +497,7 @@ take_end(struct sl_target *t, const struct sl_dispatch *d, bool stop)
 	bool resume = stop && t->cfg->on_stop == SL_ON_STOP_RESUME && t->journal;
 
 	/* After a resume at the end no chunk has named the stream, and the open window may still owe its empty file. */
-	if (!t->stream)
+	if (!t->source.sequence)
 		use_stream(t, d);
 	mark = sl_target_mark(t, 0);
 	if (t->cur && !resume) {
@@ -503,7 +505,7 @@ take_end(struct sl_target *t, const struct sl_dispatch *d, bool stop)
 			return false;
 		sl_file_close(t, &mark);
 	}
-	if (t->cfg->empty_files && !resume && t->window.end > t->window.begin && t->stream && !t->cur &&
+	if (t->cfg->empty_files && !resume && t->window.end > t->window.begin && t->source.sequence && !t->cur &&
 		!empty_windows(t, t->window.begin, t->window.end))
 		return false;
 	t->ended = true;
@@ -519,6 +521,11 @@ sl_target_take(struct sl_target *t, const struct sl_dispatch *d)
 
 	if (t->ended || state == SL_CONSUMER_DONE)
 		return true;
+	if (!t->begun) {
+		if (d->type == SL_DISPATCH_STOP)
+			sl_target_end_unbegun(t);
+		return true;
+	}
 	if (d->type == SL_DISPATCH_STOP)
 		return take_end(t, d, true);
 	if (state == SL_CONSUMER_AWAY)
@@ -554,6 +561,7 @@ sl_target_take(struct sl_target *t, const struct sl_dispatch *d)
 		return take_end(t, d, false);
 	case SL_DISPATCH_GAP:
 	case SL_DISPATCH_STOP:
+	case SL_DISPATCH_RELOAD: /* the writer's, not a target's */
 		break;
 	}
 	return true;

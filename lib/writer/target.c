@@ -138,8 +138,18 @@ finish(struct sl_target *t)
 {
 	t->ended = true;
 	sl_park_caught_up(t);
+	if (t->leaving)
+		t->end = sl_target_mark(t, 0);
 	update_unpublished(t);
 	sl_target_show_position(t);
+	sl_consumer_set(t->consumer, SL_CONSUMER_DONE);
+}
+
+void
+sl_target_end_unbegun(struct sl_target *t)
+{
+	/* the main thread may be at its journal: nothing else of it is touched */
+	t->ended = true;
 	sl_consumer_set(t->consumer, SL_CONSUMER_DONE);
 }
 
@@ -218,7 +228,8 @@ sl_target_give_up(struct sl_target *t, int error, const char *path)
 	atomic_store_explicit(&t->stats.error, error, memory_order_relaxed);
 	atomic_store_explicit(&t->stats.gave_up, true, memory_order_relaxed);
 	WLOG(ERR, "target \"%s\": given up: %s: %s\n", t->cfg->desc, path, sl_writer_error_text(error));
-	sl_target_say(t, "given up: %s: %s", path, sl_writer_error_text(error));
+	sl_target_say(t, "given up: %s: %s%s", path, sl_writer_error_text(error),
+		t->journal ? "; the journal stays as it is, and a restart goes on from there" : "");
 	/* it has not caught up, and will not */
 	t->park.episode = false;
 	finish(t);
@@ -509,7 +520,7 @@ sl_target_tick(struct sl_target *t)
 	uint64_t now = t->writer->now;
 	struct sl_file *f;
 
-	if (sl_target_is_done(t))
+	if (sl_target_is_done(t) || !t->begun)
 		return;
 	status_line(t);
 	update_unpublished(t);

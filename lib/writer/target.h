@@ -52,6 +52,13 @@ struct sl_target;
 struct sl_writer;
 struct sl_writers;
 
+enum sl_target_life {
+	SL_TARGET_FREE,    /**< a slot without a target */
+	SL_TARGET_PLANNED, /**< of a reload that not all writers have passed */
+	SL_TARGET_LIVE,
+	SL_TARGET_LEAVING, /**< a reload has removed or replaced it; it publishes what it has */
+};
+
 enum sl_job_type {
 	SL_JOB_OPEN,       /**< make the working file */
 	SL_JOB_EXTEND,     /**< allocate ahead */
@@ -90,7 +97,7 @@ struct sl_file {
 	uint64_t opened_ns;    /**< CLOCK_MONOTONIC */
 	struct sl_mark start;  /**< where to replay from if the working file is lost */
 	struct sl_mark after;  /**< position after it, once closed */
-	const struct sl_target_config *old_config; /**< its definition if that is not the target's any more */
+	const struct sl_target_config *config; /**< its definition, which may be one before the target's */
 
 	struct sl_block *cur;  /**< being filled */
 	uint64_t cur_offset;   /**< file offset of the next new block */
@@ -217,9 +224,16 @@ struct sl_park {
 	_Atomic uint64_t latency[2]; /**< ns of a write and of a job, smoothed; 0: none has been completed yet */
 };
 
+/** What a target knows of the capture that it takes packets from: its stream goes with a reload. */
+struct sl_source {
+	uint64_t sequence;  /**< 0: it has seen none yet */
+	uint32_t link_type, snap_len;
+};
+
 struct sl_target {
-	const struct sl_target_config *cfg;
-	unsigned int index;
+	const struct sl_target_config *cfg; /**< &own */
+	struct sl_target_config own;
+	unsigned int index;         /**< its slot: of consumers, streams' programs, logs */
 	struct sl_writers *writers;
 	struct sl_writer *writer;
 	struct sl_consumer *consumer;
@@ -231,7 +245,7 @@ struct sl_target {
 
 	/* the stream */
 	struct sl_position next;
-	const struct sl_stream *stream;
+	struct sl_source source;
 	struct sl_uuid capture;     /**< of next */
 	struct sl_window window;
 	struct sl_window chunk_window; /**< window at the start of the chunk of next */
@@ -287,6 +301,18 @@ struct sl_target {
 	int said_errno;
 
 	struct sl_park park;
+	/* reload.c */
+	enum sl_target_life life;   /**< the main thread's */
+	bool doomed;                /**< the main thread's: a reload that ends it was posted */
+	bool removed;               /**< the main thread's: its journal is archived when it has left */
+	bool continues;             /**< the main thread's: it goes on where its predecessor has ended */
+	struct sl_target *predecessor; /**< the main thread's: it begins when that one has left */
+	bool from_reload;           /**< it begins at the position of its reload */
+	bool leaving;               /**< it ends since a reload */
+	bool begun;
+	_Atomic bool may_begin;     /**< set by the main thread: what was before it has left */
+	_Atomic bool left;          /**< set by its lcore: nothing there knows it any more */
+	struct sl_mark end;         /**< where it ended, once it has left; before it begins: where its predecessor did */
 
 	uint32_t crc;
 	uint64_t status_at, status_packets, status_files;
@@ -301,6 +327,10 @@ struct sl_writer {
 	struct sl_target **targets;
 	unsigned int target_count;
 	struct sl_uring *urings;   /**< one an endpoint */
+	unsigned int uring_count;
+	unsigned int starting;     /**< targets that wait for another one to leave */
+	unsigned int leaving;      /**< targets that end since a reload */
+	uint32_t *used;            /**< scratch: blocks of each target */
 	struct rte_ring *done;     /**< completed jobs */
 	uint64_t now;              /**< CLOCK_MONOTONIC ns, read once a poll */
 	uint64_t housekeeping_at;
@@ -314,11 +344,14 @@ struct sl_writer {
 struct sl_writers {
 	struct sl_writers_params params;
 	struct sl_pipeline *pipeline;
-	struct sl_target *targets;
-	unsigned int target_count;
+	struct sl_target *targets;  /**< slots */
+	_Atomic unsigned int target_count; /**< slots in use or free below those in use; the main thread's, lcores look */
+	unsigned int max_targets;   /**< slots */
+	unsigned int *slot_of;      /**< [target of the configuration]: its slot */
+	unsigned int configured;    /**< targets of the configuration */
 	struct sl_writer *writers;
-	struct sl_endpoint *endpoints;
-	unsigned int endpoint_count;
+	struct sl_endpoint *endpoints; /**< max_targets + 1 */
+	_Atomic unsigned int endpoint_count; /**< the main thread's */
 	struct sl_push_log *log;
 	int state_lock;
 	uint64_t checkpoint_ns, checkpoint_bytes;
@@ -395,6 +428,8 @@ void sl_target_set_mark(struct sl_target *t, const struct sl_mark *mark);
 /** At a chunk boundary: is a checkpoint due? Then begin it. */
 void sl_target_checkpoint(struct sl_target *t, bool final);
 bool sl_target_idle(const struct sl_target *t);
+/** One that still waits for another one to leave is to end. */
+void sl_target_end_unbegun(struct sl_target *t);
 /** Before the first packet: the journal must know where the target began. */
 void sl_target_first_checkpoint(struct sl_target *t);
 
@@ -424,6 +459,21 @@ void sl_park_show(struct sl_target *t);
 void sl_park_show_all(struct sl_writer *w);
 /** It has what the others have: the end of an episode. */
 void sl_park_caught_up(struct sl_target *t);
+/* ---- writer.c */
+
+/** Make a target in a zeroed slot: with a copy of its definition, files, endpoint, mount. Main thread. */
+int sl_target_init(struct sl_writers *all, unsigned int slot, const struct sl_target_config *cfg, char *errbuf);
+/** Free what it owns and zero the slot. Main thread, once its lcore has let go of it. */
+void sl_target_free(struct sl_target *t);
+/** Give it to its writer. Main thread. */
+void sl_target_assign(struct sl_target *t);
+
+/* ---- reload.c */
+
+/** Take a dispatch of type RELOAD. The writer's lcore; never waits. */
+void sl_writer_take_reload(struct sl_writer *w, const struct sl_dispatch *d);
+/** Begin what may begin now, let go of what has left. The writer's lcore. */
+void sl_writer_tend(struct sl_writer *w);
 
 /* ---- uring.c */
 
@@ -444,6 +494,8 @@ int sl_uring_probe(void);
 
 /** Start a thread and one for each target, SL_HELPERS at the most. @param jobs  that can be posted at a time */
 int sl_endpoint_start(struct sl_endpoint *e, struct sl_writers *writers, unsigned int jobs);
+/** Another target uses it: have threads enough. Main thread. @return 0, -errno */
+int sl_endpoint_grow(struct sl_endpoint *e);
 /** Hand a job over. Any lcore; never blocks. A target's two jobs may run at a time. */
 void sl_endpoint_post(struct sl_endpoint *e, struct sl_job *job, bool urgent);
 /** A job waits for a thread: start one more if those that there are hang. Any lcore; never blocks. */
@@ -469,7 +521,7 @@ int sl_job_fail(struct sl_job *job, int error, const char *what, const char *pat
 static inline const struct sl_target_config *
 sl_file_config(const struct sl_file *f)
 {
-	return f->old_config ? f->old_config : f->target->cfg;
+	return f->config;
 }
 
 #endif

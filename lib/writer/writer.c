@@ -27,6 +27,7 @@ RTE_LOG_REGISTER_DEFAULT(sl_writer_logtype, INFO)
 
 #define HOUSEKEEPING_NS UINT64_C(10000000)
 #define STOP_TIMEOUT_DEFAULT (UINT64_C(5) * 1000000000u)
+#define STOP_JOIN_NS UINT64_C(1000000000)
 
 static uint64_t
 now_ns(void)
@@ -56,6 +57,9 @@ find_endpoint(struct sl_writers *all, const char *key)
 	for (i = 0; i < all->endpoint_count; i++)
 		if (strcmp(all->endpoints[i].key, key) == 0)
 			return &all->endpoints[i];
+	/* each reload may bring other mounts */
+	if (i > all->max_targets)
+		return NULL;
 	all->endpoints[i].index = i;
 	snprintf(all->endpoints[i].key, sizeof(all->endpoints[i].key), "%s", key);
 	all->endpoint_count++;
@@ -85,6 +89,11 @@ find_mount(struct sl_target *t, char *errbuf)
 	t->remote = mount.remote;
 	t->min_free = cfg->min_free != UINT64_MAX ? cfg->min_free : mount.remote ? 0 : SL_MIN_FREE_LOCAL;
 	t->endpoint = find_endpoint(t->writers, t->mount[0] ? t->mount : mount.point);
+	if (!t->endpoint) {
+		sl_error_text(errbuf, "target \"%s\": %s: too many file systems; start the push again", cfg->desc,
+			cfg->path);
+		return -ENOSPC;
+	}
 	return 0;
 }
 
@@ -94,6 +103,7 @@ init_target(struct sl_target *t, char *errbuf)
 	unsigned int i;
 	int rc;
 
+	t->recovery.fd = -1;
 	t->closing_tail = &t->closing;
 	t->pause = 0;
 	t->files = calloc(SL_TARGET_FILES, sizeof(*t->files));
@@ -118,6 +128,31 @@ init_target(struct sl_target *t, char *errbuf)
 	return find_mount(t, errbuf);
 }
 
+int
+sl_target_init(struct sl_writers *all, unsigned int slot, const struct sl_target_config *cfg, char *errbuf)
+{
+	struct sl_target *t = &all->targets[slot];
+	int rc;
+
+	memset(t, 0, sizeof(*t));
+	rc = sl_target_config_copy(cfg, &t->own);
+	if (rc < 0)
+		return rc;
+	t->cfg = &t->own;
+	t->index = slot;
+	t->writers = all;
+	t->consumer = &all->params.consumers[slot];
+	return init_target(t, errbuf);
+}
+
+void
+sl_target_assign(struct sl_target *t)
+{
+	t->writer = &t->writers->writers[t->index % t->writers->params.writers];
+	if (t->endpoint)
+		t->uring = &t->writer->urings[t->endpoint->index];
+}
+
 static int
 init_writer(struct sl_writers *all, struct sl_writer *w, unsigned int index)
 {
@@ -128,19 +163,19 @@ init_writer(struct sl_writers *all, struct sl_writer *w, unsigned int index)
 	w->writers = all;
 	w->index = index;
 	w->lcore = all->params.lcores ? all->params.lcores[index] : NULL;
-	w->targets = calloc(all->target_count + 1, sizeof(*w->targets));
-	w->urings = calloc(all->endpoint_count + 1, sizeof(*w->urings));
-	if (!w->targets || !w->urings)
+	w->targets = calloc(all->max_targets + 1, sizeof(*w->targets));
+	w->used = calloc(all->max_targets + 1, sizeof(*w->used));
+	w->urings = calloc(all->max_targets + 1, sizeof(*w->urings));
+	w->uring_count = all->endpoint_count;
+	if (!w->targets || !w->used || !w->urings)
 		return -ENOMEM;
 	for (i = index; i < all->target_count; i += all->params.writers) {
 		struct sl_target *t = &all->targets[i];
 
-		t->writer = w;
-		if (t->endpoint)
-			t->uring = &w->urings[t->endpoint->index];
+		sl_target_assign(t);
 		w->targets[w->target_count++] = t;
 	}
-	w->done = sl_queue_create(2 * w->target_count + 2, true);
+	w->done = sl_queue_create(2 * (all->max_targets / all->params.writers + 1) + 2, true);
 	if (!w->done)
 		return -ENOMEM;
 	rc = sl_block_pool_init(&w->pool, &plan, w->target_count);
@@ -157,13 +192,13 @@ open_log(struct sl_writers *all, char *errbuf)
 
 	if (!all->params.log_dir || all->target_count == 0)
 		return 0;
-	names = calloc(all->target_count, sizeof(*names));
+	names = calloc(all->max_targets, sizeof(*names));
 	if (!names)
 		return -ENOMEM;
-	for (i = 0; i < all->target_count; i++)
-		names[i] = all->targets[i].cfg->file_desc;
+	for (i = 0; i < all->max_targets; i++)
+		names[i] = i < all->target_count ? all->targets[i].cfg->file_desc : "";
 	rc = sl_push_log_open(
-		all->params.log_dir, names, all->target_count, all->params.helper_cpus, &all->log, errbuf);
+		all->params.log_dir, names, all->max_targets, all->params.helper_cpus, &all->log, errbuf);
 	free(names);
 	return rc;
 }
@@ -184,12 +219,17 @@ sl_writers_create_for(const struct sl_writers_params *params, const struct sl_ta
 	all->state_lock = -1;
 	all->checkpoint_ns = SL_CHECKPOINT_NS;
 	all->checkpoint_bytes = SL_CHECKPOINT_BYTES;
-	all->targets = aligned_alloc(64, (sizeof(*all->targets) * (count + 1) + 63) / 64 * 64);
+	all->max_targets = params->max_targets > count ? params->max_targets : count;
+	/* Slots are large, and most are never used: they are zeroed, and so take memory, one by one. */
+	all->targets = aligned_alloc(64, (sizeof(*all->targets) * (all->max_targets + 1) + 63) / 64 * 64);
+	all->slot_of = calloc(all->max_targets + 1, sizeof(*all->slot_of));
 	all->writers = calloc(params->writers, sizeof(*all->writers));
-	all->endpoints = calloc(count + 1, sizeof(*all->endpoints));
-	if (!all->targets || !all->writers || !all->endpoints)
+	all->endpoints = calloc(all->max_targets + 1, sizeof(*all->endpoints));
+	if (!all->targets || !all->slot_of || !all->writers || !all->endpoints)
 		goto err;
-	memset(all->targets, 0, sizeof(*all->targets) * (count + 1));
+	/* a slot without a target must not look like one that is served */
+	for (i = count; i < all->max_targets; i++)
+		sl_consumer_set(&params->consumers[i], SL_CONSUMER_DONE);
 	rc = sl_crash_setup();
 	if (rc < 0) {
 		sl_error_text(errbuf, "SLUICE_CRASH or SLUICE_CRASH_LIST: %s", strerror(-rc));
@@ -203,17 +243,15 @@ sl_writers_create_for(const struct sl_writers_params *params, const struct sl_ta
 			goto err;
 		}
 	}
-	all->target_count = count;
 	for (i = 0; i < count; i++) {
-		struct sl_target *t = &all->targets[i];
-
-		t->cfg = targets[i];
-		t->index = i;
-		t->writers = all;
-		t->consumer = &params->consumers[i];
-		rc = init_target(t, errbuf);
+		all->target_count = all->configured = i + 1;
+		all->slot_of[i] = i;
+		rc = sl_target_init(all, i, targets[i], errbuf);
 		if (rc < 0)
 			goto err;
+		all->targets[i].life = SL_TARGET_LIVE;
+		all->targets[i].begun = true;
+		atomic_store_explicit(&all->targets[i].may_begin, true, memory_order_relaxed);
 	}
 	for (i = 0; i < params->writers; i++) {
 		rc = init_writer(all, &all->writers[i], i);
@@ -229,7 +267,7 @@ sl_writers_create_for(const struct sl_writers_params *params, const struct sl_ta
 			goto err;
 	}
 	for (i = 0; i < all->endpoint_count; i++) {
-		rc = sl_endpoint_start(&all->endpoints[i], all, count + 1);
+		rc = sl_endpoint_start(&all->endpoints[i], all, all->max_targets + 1);
 		if (rc < 0)
 			goto err;
 	}
@@ -309,6 +347,11 @@ serve_dispatch(struct sl_writer *w)
 
 	if (!d)
 		return false;
+	if (d->type == SL_DISPATCH_RELOAD) {
+		sl_writer_take_reload(w, d);
+		sl_pipeline_pass(w->writers->pipeline, w->index);
+		return true;
+	}
 	if (w->dispatch != d->number + 1) {
 		w->dispatch = d->number + 1;
 		w->remaining = w->target_count;
@@ -345,7 +388,7 @@ reap(struct sl_writer *w)
 	unsigned int i;
 	void *obj;
 
-	for (i = 0; i < w->writers->endpoint_count; i++) {
+	for (i = 0; i < w->uring_count; i++) {
 		sl_uring_reap(w, &w->urings[i]);
 		in_flight |= w->urings[i].in_flight != 0;
 	}
@@ -375,12 +418,14 @@ writer_poll(void *ctx)
 		for (i = 0; i < w->target_count; i++)
 			sl_target_tick(w->targets[i]);
 		sl_park_tick(w);
+		if (w->starting || w->leaving)
+			sl_writer_tend(w);
 	}
 	for (i = 0; i < DISPATCHES_A_POLL && serve_dispatch(w); i++)
 		;
 	if (w->catching_up)
 		sl_park_show_all(w);
-	for (i = 0; i < w->writers->endpoint_count; i++) {
+	for (i = 0; i < w->uring_count; i++) {
 		sl_uring_submit(w, &w->urings[i]);
 		waiting |= w->urings[i].in_flight != 0;
 	}
@@ -400,7 +445,7 @@ sl_writers_stage(struct sl_writers *writers, unsigned int w)
 void
 sl_writers_target_stats(const struct sl_writers *writers, unsigned int t, struct sl_target_stats *stats)
 {
-	const struct sl_target_counters *c = &writers->targets[t].stats;
+	const struct sl_target_counters *c = &writers->targets[writers->slot_of[t]].stats;
 	uint32_t seq;
 
 	stats->packets = atomic_load_explicit(&c->packets, memory_order_relaxed);
@@ -415,7 +460,7 @@ sl_writers_target_stats(const struct sl_writers *writers, unsigned int t, struct
 	stats->gave_up = atomic_load_explicit(&c->gave_up, memory_order_relaxed);
 	stats->error = atomic_load_explicit(&c->error, memory_order_relaxed);
 	stats->parked = atomic_load_explicit(&c->parked, memory_order_relaxed);
-	stats->catching_up = sl_consumer_state(writers->targets[t].consumer) == SL_CONSUMER_READY;
+	stats->catching_up = sl_consumer_state(writers->targets[writers->slot_of[t]].consumer) == SL_CONSUMER_READY;
 	stats->parks = atomic_load_explicit(&c->parks, memory_order_relaxed);
 	stats->parked_ns = atomic_load_explicit(&c->parked_ns, memory_order_relaxed);
 	stats->gaps = atomic_load_explicit(&c->gaps, memory_order_relaxed);
@@ -437,7 +482,7 @@ sl_writers_target_stats(const struct sl_writers *writers, unsigned int t, struct
 		stats->position.packet = atomic_load_explicit(&c->position_packet, memory_order_relaxed);
 		atomic_thread_fence(memory_order_acquire);
 	} while ((seq & 1) || seq != atomic_load_explicit(&c->position_seq, memory_order_relaxed));
-	stats->state = sl_consumer_state(writers->targets[t].consumer);
+	stats->state = sl_consumer_state(writers->targets[writers->slot_of[t]].consumer);
 	stats->error_what = atomic_load_explicit(&c->error_what, memory_order_relaxed);
 	if (!stats->error_what)
 		stats->error_what = "";
@@ -447,7 +492,13 @@ sl_writers_target_stats(const struct sl_writers *writers, unsigned int t, struct
 void
 sl_writers_log(struct sl_writers *writers, unsigned int t, const char *line)
 {
-	sl_push_log_line(writers->log, t, "%s", line);
+	sl_push_log_line(writers->log, writers->slot_of[t], "%s", line);
+}
+
+unsigned int
+sl_writers_slot(const struct sl_writers *writers, unsigned int t)
+{
+	return writers->slot_of[t];
 }
 
 bool
@@ -455,16 +506,18 @@ sl_writers_done(const struct sl_writers *writers)
 {
 	unsigned int i;
 
-	for (i = 0; i < writers->target_count; i++)
-		if (!sl_target_is_done(&writers->targets[i]))
+	for (i = 0; i < writers->target_count; i++) {
+		const struct sl_target *t = &writers->targets[i];
+
+		if ((t->life == SL_TARGET_LIVE || t->life == SL_TARGET_LEAVING) && !sl_target_is_done(t))
 			return false;
+	}
 	return true;
 }
 
 void
-sl_writers_stop(struct sl_writers *writers)
+sl_writers_stop(struct sl_writers *writers, uint64_t timeout)
 {
-	uint64_t timeout = writers->params.stop_timeout ? writers->params.stop_timeout : STOP_TIMEOUT_DEFAULT;
 	unsigned int i;
 
 	atomic_store_explicit(&writers->stop_deadline, now_ns() + timeout, memory_order_relaxed);
@@ -476,8 +529,8 @@ sl_writers_stop(struct sl_writers *writers)
 
 /* ---------------------------------------------------------------- the end */
 
-static void
-free_target(struct sl_target *t)
+void
+sl_target_free(struct sl_target *t)
 {
 	unsigned int i;
 
@@ -487,6 +540,52 @@ free_target(struct sl_target *t)
 			close(t->files[i].fd);
 	free(t->files);
 	free(t->ckpt_page);
+	if (t->journal && t->recovery.fd >= 0)
+		close(t->recovery.fd);
+	sl_journal_close(t->journal);
+	sl_target_config_free_copy(&t->own);
+	memset(t, 0, sizeof(*t));
+}
+
+/* What it waits for: as far as that can be told from here, while a helper may be at it. */
+static const char *
+what_hangs(const struct sl_target *t)
+{
+	const struct sl_file *f = t->closing ? t->closing : t->cur;
+
+	return f && f->pending[0] ? f->pending : t->cfg->path;
+}
+
+static void
+abandon(struct sl_target *t)
+{
+	const char *rest = t->writers->params.state_dir
+				   ? "its journal stays as it is, and a restart goes on from there"
+				   : "without a state directory nothing remembers what it lacks";
+
+	if (!atomic_load_explicit(&t->stats.failing, memory_order_relaxed)) {
+		snprintf(t->stats.error_path, sizeof(t->stats.error_path), "%s", what_hangs(t));
+		atomic_store_explicit(&t->stats.error, ETIME, memory_order_relaxed);
+	}
+	atomic_store_explicit(&t->stats.gave_up, true, memory_order_relaxed);
+	WLOG(ERR, "target \"%s\": %s: has not ended in time for the stop; %s\n", t->cfg->desc, what_hangs(t), rest);
+	sl_push_log_line(t->writers->log, t->index, "stopped: %s has not ended in time; %s", what_hangs(t), rest);
+}
+
+unsigned int
+sl_writers_abandon(struct sl_writers *writers)
+{
+	unsigned int i, count = 0;
+
+	for (i = 0; i < writers->target_count; i++) {
+		struct sl_target *t = &writers->targets[i];
+
+		if (t->life == SL_TARGET_FREE || sl_target_is_done(t))
+			continue;
+		abandon(t);
+		count++;
+	}
+	return count;
 }
 
 /* Writes still under way: the kernel may read their blocks at any time. */
@@ -496,7 +595,7 @@ writes_hang(const struct sl_writers *writers)
 	for (unsigned int i = 0; writers->writers && i < writers->params.writers; i++) {
 		const struct sl_writer *w = &writers->writers[i];
 
-		for (unsigned int e = 0; w->urings && e < writers->endpoint_count; e++)
+		for (unsigned int e = 0; w->urings && e < w->uring_count; e++)
 			if (w->urings[e].in_flight > w->urings[e].copied_count)
 				return true;
 	}
@@ -513,7 +612,11 @@ sl_writers_destroy(struct sl_writers *writers)
 
 	if (!writers)
 		return;
-	deadline = now_ns() + (writers->params.stop_timeout ? writers->params.stop_timeout : STOP_TIMEOUT_DEFAULT);
+	if (atomic_load(&writers->stopping))
+		deadline = atomic_load(&writers->stop_deadline) + STOP_JOIN_NS;
+	else
+		deadline = now_ns() +
+			   (writers->params.stop_timeout ? writers->params.stop_timeout : STOP_TIMEOUT_DEFAULT);
 	sl_spare_stop(writers);
 	for (i = 0; i < writers->endpoint_count; i++)
 		if (sl_endpoint_stop(&writers->endpoints[i], deadline) < 0) {
@@ -521,26 +624,33 @@ sl_writers_destroy(struct sl_writers *writers)
 			hung = true;
 		}
 	sl_push_log_close(writers->log);
-	/* what hangs still uses what would be freed; the process ends soon */
+	/*
+	 * What hangs still uses what would be freed; the process ends soon, or as soon as the kernel lets go of it. A
+	 * restart need not wait for that: it has the locks of the files themselves.
+	 */
 	if (hung || writes_hang(writers)) {
 		left_behind = writers;
 		(void)left_behind;
+		if (writers->state_lock >= 0)
+			close(writers->state_lock);
 		return;
 	}
 	for (i = 0; writers->writers && i < writers->params.writers; i++) {
 		struct sl_writer *w = &writers->writers[i];
 		unsigned int e;
 
-		for (e = 0; w->urings && e < writers->endpoint_count; e++)
+		for (e = 0; w->urings && e < w->uring_count; e++)
 			sl_uring_free(&w->urings[e]);
 		sl_block_pool_free(&w->pool);
 		free(w->urings);
+		free(w->used);
 		free(w->targets);
 		free(w->done);
 	}
 	for (i = 0; i < writers->target_count; i++)
-		free_target(&writers->targets[i]);
+		sl_target_free(&writers->targets[i]);
 	sl_resume_close(writers);
+	free(writers->slot_of);
 	free(writers->endpoints);
 	free(writers->writers);
 	free(writers->targets);
