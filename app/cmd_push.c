@@ -337,11 +337,13 @@ int
 cmd_push(int argc, char **argv)
 {
 	struct push push = {.begun = push_moment_now()};
-	int status = push_options_parse(argc, argv, &push.options);
+	int status;
 
+	/* The first thing of all: a SIGHUP that comes early must not end it. */
+	catch_signals();
+	status = push_options_parse(argc, argv, &push.options);
 	if (status >= 0)
 		return status;
-	catch_signals();
 	status = push_load_config(&push);
 	if (status < 0)
 		status = push_raise_limits(push.targets);

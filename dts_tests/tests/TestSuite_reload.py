@@ -1,0 +1,539 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""SIGHUP: another configuration while a push runs, and what a stop does with what can't end.
+
+The oracles: a push that was never told to reload, an independent model of which packet goes to which file, tcpdump for
+filters.
+"""
+
+import bisect
+import os
+import random
+import re
+import resource
+import signal
+import subprocess
+import time
+
+from api.test import verify
+from framework import lua, model, oracle, pcap, run, traffic
+from framework.run import SLUICE
+from framework.test_suite import TestSuite, func_test
+
+NS = pcap.NS
+# SLUICE_RELOAD_ROUNDS=20 for a longer form of what is repeated at random moments.
+ROUNDS = int(os.environ.get("SLUICE_RELOAD_ROUNDS", "3"))
+FILTERS = ("tcp", "udp", "udp port 53", "")
+# Options of Split, and the model's parameters for the same.
+SPLITS = (
+    ("--split-time 60e9", {"time": 60 * NS}),
+    ("--split-time 10e9", {"time": 10 * NS}),
+    ("--split-byte 300000", {"size": 300000}),
+    ("--split-time 30e9 --split-byte 200000", {"time": 30 * NS, "size": 200000}),
+)
+IN_FORCE = re.compile(r"in force from capture (\S+), chunk (\d+) on: (\d+) targets? as before, (\d+) changed, (\d+) added, (\d+)")
+
+
+def listens(pid: int) -> bool:
+    """Has the process a handler of SIGHUP?"""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        caught = re.search(r"SigCgt:\s+(\w+)", file.read())
+    return bool(caught and int(caught.group(1), 16) & 1 << (signal.SIGHUP - 1))
+
+
+class Reloaded:
+    """A growing capture, a push that follows it, and its configuration file.
+
+    Args:
+        base: Directory for all of it.
+        targets: The first configuration's.
+        first: Packets that are in the store before the push begins.
+        args: More options of push.
+    """
+
+    def __init__(self, suite: "TestReload", base: str, targets: list[dict], first: int, *args: str, **kwargs):
+        os.makedirs(base, exist_ok=True)
+        self.suite, self.base, self.store = suite, base, f"{base}/store"
+        self.config = f"{base}/c.lua"
+        self.state = f"{base}/state"
+        self.reloads = 0
+        self.sent = 0
+        self.feeder = suite.enter(run.Process([SLUICE, "import", "--store", self.store, "-"], stdin=subprocess.PIPE))
+        self.feeder.popen.stdin.write(suite.blob[:24])
+        self.feed(first)
+        self.write(targets)
+        self.args = ("--state-dir", self.state, "--log-dir", f"{base}/log", *args)
+        self.push = suite.enter(run.push_start(self.config, self.store, *self.args, **kwargs))
+        self.push.wait_until(lambda: listens(self.push.pid), 20, "a push that listens to SIGHUP")
+
+    def write(self, targets: list[dict]) -> None:
+        """Another configuration in the same file."""
+        lua.write_config(self.config, targets)
+
+    def feed(self, end: int) -> None:
+        """Send packets up to number end, and wait until the store has them."""
+        suite = self.suite
+        self.feeder.popen.stdin.write(suite.blob[suite.offsets[self.sent] : suite.offsets[end]])
+        self.feeder.popen.stdin.flush()
+        self.sent = end
+        self.feeder.wait_until(lambda: self.stored() >= end, 30, f"{end} packets in the store")
+
+    def send(self, end: int) -> None:
+        """As feed(), without waiting."""
+        suite = self.suite
+        self.feeder.popen.stdin.write(suite.blob[suite.offsets[self.sent] : suite.offsets[end]])
+        self.feeder.popen.stdin.flush()
+        self.sent = end
+
+    def stored(self) -> int:
+        if not os.path.lexists(f"{self.store}/active"):
+            return 0
+        found = re.search(r"(?m)^packets: +(\d+)", run.sluice("store", "info", "--store", self.store, rc=None).out)
+        return int(found.group(1)) if found else 0
+
+    def words(self, pattern: str) -> int:
+        return len(re.findall(pattern, self.push.err))
+
+    def reload(self, targets: list[dict] | None = None, wait: bool = True) -> tuple[int, ...]:
+        """SIGHUP. Returns the numbers that the push says: chunk, targets as before, changed, added, removed."""
+        if targets is not None:
+            self.write(targets)
+        self.reloads += 1
+        self.push.signal(signal.SIGHUP)
+        if not wait:
+            return ()
+        self.push.wait_until(lambda: self.words("in force from") >= self.reloads, 30, f"reload {self.reloads}")
+        return tuple(int(text) for text in IN_FORCE.findall(self.push.err)[-1][1:])
+
+    def logged(self, desc: str, pattern: str) -> int:
+        """Lines of a target's logs that hold a pattern."""
+        count = 0
+        for name in run.list_files(f"{self.base}/log"):
+            if re.fullmatch(rf"push_{desc}_\d{{8}}_\d{{4}}(_\d+)?", name):
+                with open(f"{self.base}/log/{name}", encoding="utf-8") as file:
+                    count += len(re.findall(pattern, file.read()))
+        return count
+
+    def end(self) -> run.Result:
+        """The capture ends; the push has all of it, and is stopped."""
+        self.feeder.popen.stdin.close()
+        self.feeder.wait(30)
+        result = self.push.stop(60)
+        verify("Sanitizer" not in result.err, result.describe())
+        return result
+
+
+class TestReload(TestSuite):
+    """Reload and stop."""
+
+    def set_up_suite(self) -> None:
+        """A capture, where its records lie, and what tcpdump takes of it."""
+        capture = traffic.make_traffic(f"{self.suite_dir}/in.pcap", packets=20000, duration=300, seed=11)
+        with open(capture, "rb") as file:
+            self.blob = file.read()
+        self.packets = pcap.parse_pcap(self.blob).packets
+        self.offsets = [24]
+        for packet in self.packets:
+            self.offsets.append(self.offsets[-1] + 16 + len(packet.data))
+        self.order = {packet: i for i, packet in enumerate(self.packets)}
+        verify(len(self.order) == len(self.packets), "packets of the capture must be distinct")
+        self.taken = {}
+        for text in FILTERS:
+            got = oracle.tcpdump_filter(capture, text, f"{self.suite_dir}/tcpdump.pcap").packets
+            self.taken[text] = {self.order[packet] for packet in got}
+
+    # ------------------------------------------------------------ targets and what they make
+
+    def _target(self, path: str, desc: str, text: str = "", split: int = 0, **fields: object) -> dict:
+        return lua.target(
+            desc, path, text or None, Split=SPLITS[split][0], FileName="--filename-epoch-nsec", MinFree=0, **fields
+        )
+
+    def _files(self, text: str, split: int, begin: int, end: int) -> list[model.File]:
+        """What a target makes that takes packets from number begin up to end, exclusive."""
+        wanted = self.taken[text]
+        return model.split(
+            self.packets,
+            accept=lambda packet: begin <= self.order[packet] < end and self.order[packet] in wanted,
+            **SPLITS[split][1],
+        )
+
+    @staticmethod
+    def _verify(directory: str, stem: str, files: list[model.File]) -> None:
+        stamp = model.STAMPS["--filename-epoch-nsec"]
+        model.verify_files(directory, model.named(files, lambda file: model.name(file, stem, stamp)))
+
+    def _numbers(self, directory: str) -> list[int]:
+        """Numbers of the packets in a directory's files, file by file in the order of their first packets."""
+        names = run.list_files(directory)
+        verify(all(name.endswith(".pcap") for name in names), f"left over: {names}")
+        files = [[self.order[packet] for packet in pcap.read_packets(f"{directory}/{name}")] for name in names]
+        return sum(sorted(files), [])
+
+    # ------------------------------------------------------------ reload
+
+    @func_test
+    def test_model(self) -> None:
+        """Targets added, changed, removed and kept, against a model.
+
+        **Steps:**
+            * Feed a capture in pieces; between two of them, when the store has all of the piece and the push is idle, SIGHUP with
+              another configuration: one target never changes; one changes its filter, its split or both; one comes with
+              FollowStart, one without; one goes and comes back.
+
+        **Verify:**
+            * Each reload says how many targets were kept, changed, added and removed.
+            * Names and packets of all files are those that the model makes of the pieces: a changed target's files end at the
+              piece's end and go on there under the new definition; what shares a name gets _1; filters as tcpdump.
+            * The journal of a removed target is archived, and a target that comes back begins afresh.
+        """
+        out = f"{self.dir}/out"
+        cuts = [3000, 7000, 11000, 16000, 20000]
+        keep = self._target(f"{out}/keep/x", "keep", "", 0, FollowStart=True)
+
+        def swap(text: str, split: int) -> dict:
+            return self._target(f"{out}/swap/x", "swap", text, split, FollowStart=True)
+
+        def late(desc: str, follow: bool) -> dict:
+            return self._target(f"{out}/{desc}/x", desc, "udp", 1, FollowStart=follow)
+
+        back = self._target(f"{out}/back/x", "back", "tcp", 2)
+        plans = [
+            [keep, swap("tcp", 0), {**back, "FollowStart": True}],
+            [keep, swap("udp", 0), late("start", True), late("now", False)],
+            [keep, swap("udp", 3), late("start", True), late("now", False), back],
+            [late("start", True), swap("", 3), back, late("now", False), keep],
+            [keep, swap("", 2), late("start", True), back],
+        ]
+        push = Reloaded(self, f"{self.dir}/run", plans[0], cuts[0])
+        push.push.wait_until(lambda: push.logged("keep", "open "), 20, "an open file")
+        said = []
+        for plan, cut in zip(plans[1:], cuts[1:]):
+            # Idle: what was committed is on its way by the next look at the store.
+            time.sleep(0.5)
+            changes = sum(push.logged(desc, "begins at") for desc in ("swap", "start", "now", "back"))
+            said.append(push.reload(plan)[1:])
+            wanted = changes + said[-1][1] + said[-1][2]
+            push.push.wait_until(
+                lambda: sum(push.logged(desc, "begins at") for desc in ("swap", "start", "now", "back")) == wanted,
+                20,
+                "all targets begun",
+            )
+            push.feed(cut)
+        time.sleep(0.5)
+        result = push.end()
+        verify(result.rc == 0, result.describe())
+        verify(said == [(1, 1, 2, 1), (3, 1, 1, 0), (4, 1, 0, 0), (3, 1, 0, 1)], f"the push said {said}\n{result.describe()}")
+        everything = len(self.packets)
+        self._verify(f"{out}/keep", "x", self._files("", 0, 0, everything))
+        definitions = [("tcp", 0), ("udp", 0), ("udp", 3), ("", 3), ("", 2)]
+        files = []
+        for definition, begin, end in zip(definitions, [0, *cuts], cuts):
+            files += self._files(*definition, begin, end)
+        self._verify(f"{out}/swap", "x", files)
+        self._verify(f"{out}/start", "x", self._files("udp", 1, 0, everything))
+        self._verify(f"{out}/now", "x", self._files("udp", 1, cuts[0], cuts[3]))
+        self._verify(f"{out}/back", "x", self._files("tcp", 2, 0, cuts[0]) + self._files("tcp", 2, cuts[1], everything))
+        journals = run.list_files(push.state)
+        removed = [name for name in journals if re.fullmatch(r"(back|now)\.journal\.removed-\d{8}T\d{6}Z", name)]
+        verify(len(removed) == 2, f"archived journals: {journals}")
+        verify(sorted(name for name in journals if name.endswith(".journal")) == [
+            "back.journal", "keep.journal", "start.journal", "swap.journal"], f"journals: {journals}")
+
+    @func_test
+    def test_random_moments(self) -> None:
+        """Reloads while packets arrive.
+
+        **Steps:**
+            * Feed a capture in pieces of random size with random pauses; SIGHUP at random moments between and during them. Each
+              configuration keeps two targets, changes a third (filter, split, Path), and replaces a fourth by one of another Desc.
+
+        **Verify:**
+            * Targets that were kept made the names and bytes of a push without any reload.
+            * The replaced ones hold, one after another, all packets from the first reload on, once and in order: what one has is
+              where the next begins.
+            * The changed one has, under each definition, just what tcpdump takes of a stretch of the capture, and the
+              stretches follow each other without gap or overlap.
+        """
+        for turn in range(ROUNDS):
+            self._random_turn(random.Random(1000 + turn), f"{self.dir}/{turn}")
+
+    def _random_turn(self, rng: random.Random, base: str) -> None:
+        out = f"{base}/out"
+        kept = [
+            self._target(f"{out}/a/x", "a", "tcp", 0, FollowStart=True, OnStop="resume"),
+            self._target(f"{out}/b/x", "b", "", 3, FollowStart=True, OnStop="resume"),
+        ]
+        definitions: list[str] = []
+
+        def plan() -> list[dict]:
+            number = len(definitions)
+            text = rng.choice(FILTERS)
+            definitions.append(text)
+            changed = self._target(
+                f"{out}/changed/{number}/x", "changed", text, rng.randrange(len(SPLITS)), FollowStart=True
+            )
+            replaced = self._target(f"{out}/replaced/{number}/x", f"r{number}")
+            targets = [*kept, changed, replaced]
+            rng.shuffle(targets)
+            return targets
+
+        push = Reloaded(self, f"{base}/run", plan(), 500)
+        push.push.wait_until(lambda: push.logged("a", "open "), 20, "an open file")
+        while push.sent < len(self.packets):
+            push.send(min(push.sent + rng.randrange(1, 2500), len(self.packets)))
+            time.sleep(rng.random() * 0.3)
+            if rng.random() < 0.7:
+                push.reload(plan())
+        push.feeder.popen.stdin.close()
+        push.feeder.wait(30)
+        time.sleep(0.3)
+        result = push.end()
+        verify(result.rc == 0 and push.reloads > 2, result.describe())
+        reference = [dict(target, Path=target["Path"].replace(out, f"{base}/reference")) for target in kept]
+        final = lua.write_config(f"{base}/final.lua", kept)
+        run.push_once(final, push.store, *push.args)
+        run.push_once(lua.write_config(f"{base}/reference.lua", reference), push.store)
+        for name in "ab":
+            oracle.verify_same_tree(run.read_tree(f"{out}/{name}"), run.read_tree(f"{base}/reference/{name}"), name)
+        # The first one began at "now", so some packets come before its first.
+        numbers: list[int] = []
+        for number in range(len(definitions)):
+            numbers += self._numbers(f"{out}/replaced/{number}")
+        verify(numbers == list(range(500, len(self.packets))) or numbers == list(range(numbers[0], len(self.packets))),
+               "packets of the replaced targets are not those of the capture, once and in order")
+        self._verify_stretches([(text, self._numbers(f"{out}/changed/{n}")) for n, text in enumerate(definitions)])
+
+    def _verify_stretches(self, definitions: list[tuple[str, list[int]]]) -> None:
+        """Fail unless the capture can be cut so that each definition took just what it filters out of its stretch."""
+        low = high = 0  # where this definition's stretch may begin
+        for number, (text, got) in enumerate(definitions):
+            wanted = sorted(self.taken[text]) + [len(self.packets)]
+            what = f"definition {number} ({text!r}), which begins at packet {low} to {high}"
+            if not got:
+                high = wanted[bisect.bisect_left(wanted, high)]
+                continue
+            first = bisect.bisect_left(wanted, got[0])
+            verify(got == wanted[first : first + len(got)], f"{what}: not what tcpdump takes from its first packet on")
+            low = max(low, wanted[first - 1] + 1 if first else 0)
+            verify(low <= min(high, got[0]), f"{what}: its first packet is {got[0]}, and it wants what is before {low}")
+            low, high = got[-1] + 1, wanted[first + len(got)]
+        verify(high == len(self.packets), f"the last definition takes nothing from packet {high} on")
+
+    @func_test
+    def test_refused(self) -> None:
+        """A configuration with errors changes nothing.
+
+        **Steps:**
+            * SIGHUP with: a syntax error, a field that is unknown, a filter that does not compile, two targets of one Desc, no
+              file at all; then with the old file again, and with a good new one.
+
+        **Verify:**
+            * The push says the findings that `sluice check` prints, word for word, and that it goes on; all packets are
+              published as by a push that was never told.
+            * The good one is taken.
+        """
+        out = f"{self.dir}/out"
+        good = [self._target(f"{out}/x", "t", FollowStart=True)]
+        push = Reloaded(self, f"{self.dir}/run", good, 5000)
+        push.push.wait_until(lambda: push.logged("t", "open "), 20, "an open file")
+        bad = {
+            "syntax": "local Config = {\n",
+            "unknown": lua.config_text([dict(good[0], Splitt="--split-time 60e9")]),
+            "filter": lua.config_text([dict(good[0], FilterBPF="tcp prot 80"), self._target(f"{out}/y", "u", "udpp")]),
+            "twice": lua.config_text([good[0], good[0]]),
+            "gone": None,
+        }
+        refusals = 0
+        for name, text in bad.items():
+            if text is None:
+                os.unlink(push.config)
+            else:
+                with open(push.config, "w", encoding="utf-8") as file:
+                    file.write(text)
+            before = len(push.push.err)
+            push.push.signal(signal.SIGHUP)
+            refusals += 1
+            push.push.wait_until(lambda: push.words("is not taken") == refusals, 20, f"refusal of {name}")
+            said = push.push.err[before:]
+            if text is None:
+                verify("No such file" in said, said)
+                continue
+            check = run.sluice("check", "--store", push.store, push.config, rc=2)
+            findings = [line for line in check.err.splitlines() if line.startswith(push.config)]
+            verify(bool(findings) and all(line in said for line in findings), f"{name}: {findings}\nsaid\n{said}")
+        verify(push.words("in force") == 0, push.push.err)
+        push.write(good)
+        verify(push.reload()[1:] == (1, 0, 0, 0), push.push.err)
+        more = good + [self._target(f"{out}/more/x", "more", "udp", FollowStart=True)]
+        verify(push.reload(more)[1:] == (1, 0, 1, 0), push.push.err)
+        push.feed(len(self.packets))
+        time.sleep(0.5)
+        verify(push.end().rc == 0, push.push.err)
+        everything = len(self.packets)
+        stamp = model.STAMPS["--filename-epoch-nsec"]
+        expected = model.named(self._files("", 0, 0, everything), lambda file: model.name(file, "x", stamp))
+        expected |= model.named(self._files("udp", 0, 0, everything), lambda file: model.name(file, "more/x", stamp))
+        model.verify_files(out, expected)
+
+    @func_test
+    def test_signals(self) -> None:
+        """SIGHUP when nobody expects it.
+
+        **Steps:**
+            * SIGHUP before there is a store; 30 times in a row during a reload; at the same moment as SIGTERM; to a push --once.
+
+        **Verify:**
+            * None of them ends the push. The first is answered once there is a capture; the many are answered by a few reloads,
+              the last of which has the newest configuration; the stop ends with 0 and all packets; --once says that it does not
+              listen and goes on to the end.
+        """
+        out = f"{self.dir}/out"
+        targets = [self._target(f"{out}/x", "t", FollowStart=True)]
+        store, config = f"{self.dir}/run/store", f"{self.dir}/run/c.lua"
+        os.makedirs(store)
+        lua.write_config(config, targets)
+        args = ("--state-dir", f"{self.dir}/run/state", "--log-dir", f"{self.dir}/run/log")
+        push = self.enter(run.push_start(config, store, *args))
+        push.wait_until(lambda: "waiting for" in push.err, 20, "a push that waits")
+        push.signal(signal.SIGHUP)
+        push.wait_until(lambda: "once there is a capture" in push.err, 20, "an answer")
+        whole = f"{self.suite_dir}/in.pcap"
+        run.import_capture(store, whole)
+        push.wait_until(lambda: "in force" in push.err, 20, "the reload")
+        for number in range(30):
+            lua.write_config(config, targets + [self._target(f"{out}/{number}/x", f"n{number}", "udp")])
+            push.signal(signal.SIGHUP)
+        push.wait_until(lambda: run.list_files(f"{self.dir}/run/state", "n29.journal"), 20, "the newest configuration")
+        push.wait_until(lambda: push.err.count("in force") >= 2, 20, "the last reload")
+        time.sleep(0.3)
+        count = push.err.count("in force")
+        verify(2 <= count <= 31, f"{count} reloads")
+        push.signal(signal.SIGHUP)
+        push.signal(signal.SIGTERM)
+        push.wait(30)
+        self._verify(out, "x", self._files("", 0, 0, len(self.packets)))
+        # The null sink prints when it has begun, and a pipe into import keeps --once from nothing: it is quick, so many are sent.
+        once = run.Process([
+            SLUICE, "push", "--config", config, "--store", store, "--once", "--no-huge", "--log-dir", f"{self.dir}/log2",
+        ])
+        with once:
+            while once.running() and "with --once" not in once.err:
+                if listens(once.pid):
+                    once.signal(signal.SIGHUP)
+                time.sleep(0.002)
+            once.wait(30)
+
+    @func_test
+    def test_many(self) -> None:
+        """50 reloads leave nothing behind, and more targets than at the start find room.
+
+        **Steps:**
+            * SIGHUP 50 times: 2 targets, then 40, then 2 again, with other filters and Paths each time; packets in between.
+
+        **Verify:**
+            * After the first rounds neither resident memory nor descriptors nor threads grow; all targets that were there at the
+              end have all of their packets.
+        """
+        out = f"{self.dir}/out"
+
+        def plan(number: int) -> list[dict]:
+            count = 40 if number % 2 else 2
+            return [
+                self._target(f"{out}/{number % 4}/{i}/x", f"t{i}", FILTERS[(i + number) % len(FILTERS)], i % len(SPLITS))
+                for i in range(count)
+            ]
+
+        push = Reloaded(self, f"{self.dir}/run", plan(0), 200)
+        figures = []
+        for number in range(1, 51):
+            push.reload(plan(number))
+            if number % 5 == 0:
+                push.send(push.sent + 300)
+                time.sleep(0.1)
+            if number % 2 == 0 and number >= 10:
+                # When all that left are gone: as many targets as the log says, in two slots.
+                time.sleep(0.25)
+                figures.append(self._figures(push.push.pid))
+        result = push.end()
+        verify(result.rc == 0, result.describe())
+        rss, fds, threads = zip(*figures)
+        verify(max(fds[2:]) <= max(fds[:4]) + 8, f"descriptors {fds}")
+        verify(max(threads) == threads[-1] or threads[-1] <= max(threads[:2]), f"threads {threads}")
+        verify(rss[-1] <= max(rss[:4]) + 16384, f"resident KiB {rss}")
+
+    @staticmethod
+    def _figures(pid: int) -> tuple[int, int, int]:
+        with open(f"/proc/{pid}/status", encoding="ascii") as file:
+            status = file.read()
+        numbers = [int(re.search(rf"{name}:\s+(\d+)", status).group(1)) for name in ("VmRSS", "Threads")]
+        return numbers[0], len(os.listdir(f"/proc/{pid}/fd")), numbers[1]
+
+    @func_test
+    def test_too_many(self) -> None:
+        """What there is no room for is refused, and the push goes on.
+
+        **Steps:**
+            * A push that may open 400 files (hard limit): SIGHUP with 60 targets, then with 5.
+
+        **Verify:**
+            * The first is refused with the limit and what to do; the second is taken; all packets are there.
+        """
+        out = f"{self.dir}/out"
+        targets = [self._target(f"{out}/{i}/x", f"t{i}", FollowStart=True) for i in range(60)]
+        push = Reloaded(
+            self, f"{self.dir}/run", targets[:2], 3000,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (400, 400)),
+        )
+        push.push.wait_until(lambda: push.logged("t0", "open "), 20, "an open file")
+        push.write(targets)
+        push.push.signal(signal.SIGHUP)
+        push.push.wait_until(lambda: push.words("is not taken") == 1, 20, "a refusal")
+        verify("LimitNOFILE" in push.push.err, push.push.err)
+        verify(push.reload(targets[:5])[1:] == (2, 0, 3, 0), push.push.err)
+        push.feed(len(self.packets))
+        time.sleep(0.5)
+        verify(push.end().rc == 0, push.push.err)
+        for i in range(5):
+            self._verify(f"{out}/{i}", "x", self._files("", 0, 0, len(self.packets)))
+
+    @func_test
+    def test_killed(self) -> None:
+        """kill -9 around a reload.
+
+        **Steps:**
+            * SIGHUP with another filter, split and Path for a target, and SIGKILL a random moment later, from at once to when the
+              reload is done; push --once with the new configuration; several times.
+
+        **Verify:**
+            * The target has a stretch of the capture as tcpdump filters it under the old definition, and from there on all the
+              rest under the new one, once and in order; a target that did not change has all packets; nothing is left over.
+        """
+        rng = random.Random(5)
+        for turn in range(2 * ROUNDS):
+            base = f"{self.dir}/{turn}"
+            out = f"{base}/out"
+            kept = self._target(f"{out}/kept/x", "kept", "", 3, FollowStart=True)
+            old = self._target(f"{out}/old/x", "t", "tcp", turn % len(SPLITS), FollowStart=True)
+            new = self._target(f"{out}/new/x", "t", "", (turn + 1) % len(SPLITS), FollowStart=True)
+            push = Reloaded(self, f"{base}/run", [kept, old], 8000)
+            push.push.wait_until(lambda: push.logged("t", "open "), 20, "an open file")
+            time.sleep(rng.random() * 0.2)
+            push.reload([kept, new], wait=False)
+            push.send(12000)
+            time.sleep(rng.random() * 0.25)
+            push.push.kill()
+            push.send(len(self.packets))
+            push.feeder.popen.stdin.close()
+            push.feeder.wait(30)
+            run.push_once(push.config, push.store, *push.args)
+            before, after = self._numbers(f"{out}/old"), self._numbers(f"{out}/new")
+            verify(before == sorted(self.taken["tcp"])[: len(before)], f"turn {turn}: packets of the old definition")
+            verify(after == list(range(after[0], len(self.packets))), f"turn {turn}: packets of the new definition")
+            following = sorted(self.taken["tcp"])[len(before) : len(before) + 1] or [len(self.packets)]
+            verify(
+                (before[-1] if before else -1) < after[0] <= following[0],
+                f"turn {turn}: old up to {before[-1:]}, new from {after[0]} on; the next TCP packet is {following[0]}",
+            )
+            oracle.verify_same_packets(
+                [self.packets[n] for n in self._numbers(f"{out}/kept")], self.packets, f"turn {turn}: kept"
+            )
