@@ -195,7 +195,8 @@ push_open_first_capture(struct push *push)
 		}
 		print_findings(push);
 		if (push_reload_asked()) {
-			fprintf(stderr, "sluice push: SIGHUP: the configuration is read again once there is a capture\n");
+			fprintf(stderr,
+				"sluice push: SIGHUP: the configuration is read again once there is a capture\n");
 			push->reload_due = true;
 		}
 		if (!said)

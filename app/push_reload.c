@@ -197,8 +197,8 @@ switch_over(struct push *push)
 	for (unsigned int i = 0; i < n; i++)
 		slot_of[i] = sl_writers_reload_slot(r->plan, i);
 	slots = sl_writers_reload_slots(r->plan);
-	if (push_streams_next(push->streams, r->config, slot_of, slots, r->capture, r->filters,
-		    &r->switching.stream_ctx) < 0) {
+	if (push_streams_next(
+		    push->streams, r->config, slot_of, slots, r->capture, r->filters, &r->switching.stream_ctx) < 0) {
 		r->filters = NULL;
 		sl_writers_reload_cancel(r->plan);
 		refuse(push, "out of memory");

@@ -209,8 +209,7 @@ make_streams(struct push_streams *s, struct node *node, char *errbuf)
 
 		if (!g->config || atomic_load(&node->made[i]))
 			continue;
-		rc = push_streams_compile(
-			g->config, node->info, s->lanes, !s->no_verdict_cache, &set, errbuf);
+		rc = push_streams_compile(g->config, node->info, s->lanes, !s->no_verdict_cache, &set, errbuf);
 		if (rc)
 			return rc;
 		rc = make_stream(node, g, set);
@@ -281,8 +280,7 @@ push_streams_get(void *generation, uint64_t sequence)
 {
 	struct push_generation *g = generation;
 	struct node *node = find(g->streams, sequence);
-	struct made_stream *made =
-		node ? atomic_load_explicit(&node->made[g->index], memory_order_acquire) : NULL;
+	struct made_stream *made = node ? atomic_load_explicit(&node->made[g->index], memory_order_acquire) : NULL;
 
 	if (made)
 		return &made->stream;

@@ -6,10 +6,10 @@
  * @file
  * Another configuration while the push runs.
  *
- * The main thread plans: it makes the targets that are new, in free slots. One dispatch carries the plan to all writers;
- * there targets that go end as at a stop, and new ones begin. A target that has changed is a new one that begins where
- * the old one has ended, once that has published what it had: they share a journal, and so a kill at any moment leaves
- * what a restart with a changed definition finds.
+ * The main thread plans: it makes the targets that are new, in free slots. One dispatch carries the plan to all
+ * writers; there targets that go end as at a stop, and new ones begin. A target that has changed is a new one that
+ * begins where the old one has ended, once that has published what it had: they share a journal, and so a kill at any
+ * moment leaves what a restart with a changed definition finds.
  */
 
 #include <errno.h>
@@ -30,7 +30,7 @@ struct sl_writers_reload {
 	struct planned {
 		unsigned int slot;
 		enum sl_reload_change change;
-	} *of;
+	} * of;
 	struct sl_target **leave;
 	unsigned int leave_count, removed;
 	struct sl_target **add;
@@ -200,8 +200,9 @@ plan_targets(struct sl_writers_reload *r, const struct sl_target_config *const *
 	for (i = 0; i < r->count; i++) {
 		const struct sl_target *t = find_live(all, targets[i]->desc);
 
-		r->of[i].change = !t ? SL_RELOAD_ADDED
-				     : sl_target_config_same(t->cfg, targets[i]) ? SL_RELOAD_SAME : SL_RELOAD_CHANGED;
+		r->of[i].change = !t                                          ? SL_RELOAD_ADDED
+				  : sl_target_config_same(t->cfg, targets[i]) ? SL_RELOAD_SAME
+									      : SL_RELOAD_CHANGED;
 		if (r->of[i].change == SL_RELOAD_SAME)
 			r->of[i].slot = t->index;
 	}
@@ -259,8 +260,8 @@ err:
 }
 
 int
-sl_writers_reload_plan(struct sl_writers *all, const struct sl_config *config, struct sl_writers_reload **reload,
-	char *errbuf)
+sl_writers_reload_plan(
+	struct sl_writers *all, const struct sl_config *config, struct sl_writers_reload **reload, char *errbuf)
 {
 	size_t n = sl_config_targets(config), i;
 	const struct sl_target_config **targets = calloc(n + 1, sizeof(*targets));
@@ -378,7 +379,8 @@ sl_writers_reload_post(struct sl_writers_reload *r)
 		if (r->of[i].change == SL_RELOAD_CHANGED && t->predecessor)
 			t->predecessor->removed = false;
 	}
-	/* The reader may know a slot that is used again: it must see nothing there before the writer has taken it over. */
+	/* The reader may know a slot that is used again: it must see nothing there before the writer has taken it over.
+	 */
 	for (i = 0; i < r->add_count; i++)
 		sl_consumer_set(r->add[i]->consumer, SL_CONSUMER_AWAY);
 }

@@ -436,8 +436,8 @@ sl_resume_open_added(struct sl_target *t, char *errbuf)
 	job->target = t;
 	rc = settle(job);
 	if (rc < 0)
-		sl_error_text(errbuf, "target \"%s\": %s %.512s: %s", t->cfg->desc, job->what, job->path,
-			strerror(-rc));
+		sl_error_text(
+			errbuf, "target \"%s\": %s %.512s: %s", t->cfg->desc, job->what, job->path, strerror(-rc));
 	return rc;
 }
 

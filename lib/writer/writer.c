@@ -90,8 +90,8 @@ find_mount(struct sl_target *t, char *errbuf)
 	t->min_free = cfg->min_free != UINT64_MAX ? cfg->min_free : mount.remote ? 0 : SL_MIN_FREE_LOCAL;
 	t->endpoint = find_endpoint(t->writers, t->mount[0] ? t->mount : mount.point);
 	if (!t->endpoint) {
-		sl_error_text(errbuf, "target \"%s\": %s: too many file systems; start the push again", cfg->desc,
-			cfg->path);
+		sl_error_text(
+			errbuf, "target \"%s\": %s: too many file systems; start the push again", cfg->desc, cfg->path);
 		return -ENOSPC;
 	}
 	return 0;
@@ -197,8 +197,7 @@ open_log(struct sl_writers *all, char *errbuf)
 		return -ENOMEM;
 	for (i = 0; i < all->max_targets; i++)
 		names[i] = i < all->target_count ? all->targets[i].cfg->file_desc : "";
-	rc = sl_push_log_open(
-		all->params.log_dir, names, all->max_targets, all->params.helper_cpus, &all->log, errbuf);
+	rc = sl_push_log_open(all->params.log_dir, names, all->max_targets, all->params.helper_cpus, &all->log, errbuf);
 	free(names);
 	return rc;
 }
@@ -559,9 +558,8 @@ what_hangs(const struct sl_target *t)
 static void
 abandon(struct sl_target *t)
 {
-	const char *rest = t->writers->params.state_dir
-				   ? "its journal stays as it is, and a restart goes on from there"
-				   : "without a state directory nothing remembers what it lacks";
+	const char *rest = t->writers->params.state_dir ? "its journal stays as it is, and a restart goes on from there"
+							: "without a state directory nothing remembers what it lacks";
 
 	if (!atomic_load_explicit(&t->stats.failing, memory_order_relaxed)) {
 		snprintf(t->stats.error_path, sizeof(t->stats.error_path), "%s", what_hangs(t));
@@ -615,8 +613,8 @@ sl_writers_destroy(struct sl_writers *writers)
 	if (atomic_load(&writers->stopping))
 		deadline = atomic_load(&writers->stop_deadline) + STOP_JOIN_NS;
 	else
-		deadline = now_ns() +
-			   (writers->params.stop_timeout ? writers->params.stop_timeout : STOP_TIMEOUT_DEFAULT);
+		deadline =
+			now_ns() + (writers->params.stop_timeout ? writers->params.stop_timeout : STOP_TIMEOUT_DEFAULT);
 	sl_spare_stop(writers);
 	for (i = 0; i < writers->endpoint_count; i++)
 		if (sl_endpoint_stop(&writers->endpoints[i], deadline) < 0) {
