@@ -191,7 +191,8 @@ add_target(struct push_claims *new, const struct push_claims *old, const struct 
 }
 
 int
-push_claims_take(struct push_claims **claims, const struct sl_config *config, const char *log_dir, char *errbuf)
+push_claims_next(const struct push_claims *old, const struct sl_config *config, const char *log_dir,
+	struct push_claims **next, char *errbuf)
 {
 	size_t targets = sl_config_targets(config);
 	struct push_claims *new = calloc(1, sizeof(*new));
@@ -204,16 +205,28 @@ push_claims_take(struct push_claims **claims, const struct sl_config *config, co
 		goto err;
 	}
 	for (size_t i = 0; i < targets; i++) {
-		rc = add_target(new, *claims, sl_config_target(config, i), log_dir, errbuf);
+		rc = add_target(new, old, sl_config_target(config, i), log_dir, errbuf);
 		if (rc)
 			goto err;
 	}
-	push_claims_release(*claims);
-	*claims = new;
+	*next = new;
 	return 0;
 err:
 	push_claims_release(new);
 	return rc;
+}
+
+int
+push_claims_take(struct push_claims **claims, const struct sl_config *config, const char *log_dir, char *errbuf)
+{
+	struct push_claims *next;
+	int rc = push_claims_next(*claims, config, log_dir, &next, errbuf);
+
+	if (rc)
+		return rc;
+	push_claims_release(*claims);
+	*claims = next;
+	return 0;
 }
 
 void

@@ -31,6 +31,14 @@ struct push_claims; /**< what this process has claimed */
  */
 int push_claims_take(struct push_claims **claims, const struct sl_config *config, const char *log_dir, char *errbuf);
 
+/**
+ * The claims of another configuration beside those of the one that runs: what both have is shared. Main thread.
+ * @param[out] next  to be released, as old is
+ * @return as push_claims_take()
+ */
+int push_claims_next(const struct push_claims *old, const struct sl_config *config, const char *log_dir,
+	struct push_claims **next, char *errbuf);
+
 /** Give all up. NULL is allowed. */
 void push_claims_release(struct push_claims *claims);
 

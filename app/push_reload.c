@@ -23,7 +23,9 @@
 
 #include "config_checks.h"
 #include "push.h"
+#include "push_claims.h"
 #include "push_telemetry.h"
+#include "push_watch.h"
 
 enum stage { LOADING, SWITCHING };
 
@@ -46,6 +48,7 @@ struct push_reload {
 	int rc; /* 0; -errno: the configuration has errors, or there is a text */
 	char text[PUSH_ERRBUF];
 
+	struct push_claims *claims; /* of the new configuration */
 	struct sl_writers_reload *plan;
 	struct sl_reload switching;
 };
@@ -88,6 +91,7 @@ load_thread(void *arg)
 static void
 free_reload(struct push_reload *r)
 {
+	push_claims_release(r->claims);
 	sl_filter_set_free(r->filters);
 	sl_config_free(r->config);
 	free(r);
@@ -183,6 +187,10 @@ switch_over(struct push *push)
 	}
 	if (push_raise_limits(n) >= 0) {
 		refuse(push, "too many open files");
+		goto out;
+	}
+	if (r->files && push_claims_next(push->claims, r->config, push->options.log_dir, &r->claims, errbuf) != 0) {
+		refuse(push, errbuf);
 		goto out;
 	}
 	if (sl_writers_reload_plan(push->writers, r->config, &r->plan, errbuf) < 0) {
@@ -282,10 +290,14 @@ switched(struct push *push)
 		counts[sl_writers_reload_change(r->plan, i)]++;
 	carry_hints(push, r->config);
 	push_telemetry_hold();
+	push_watch_forget(push->watch);
 	sl_writers_reload_done(r->plan);
 	push_streams_switched(push->streams);
 	sl_config_free(push->config);
 	push->config = r->config;
+	push_claims_release(push->claims);
+	push->claims = r->claims;
+	r->claims = NULL;
 	push->targets = (unsigned int)sl_config_targets(r->config);
 	push_telemetry_release();
 	say_switched(push, r, counts, removed);

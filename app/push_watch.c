@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define LEVELS 2
 #define LOOKS 3 /* in a row: a target that catches up has not to be told of */
@@ -44,7 +45,7 @@ push_watch_create(const struct push *push)
 		return NULL;
 	w->push = push;
 	pthread_mutex_init(&w->lock, NULL);
-	w->targets = calloc(push->targets, sizeof(*w->targets));
+	w->targets = calloc(push->max_targets, sizeof(*w->targets));
 	w->stats = calloc(1, sizeof(*w->stats));
 	if (!w->targets || !w->stats ||
 		push_lag_create(o->store, o->capture, o->once ? &push->end : NULL, &w->store) != 0) {
@@ -64,6 +65,14 @@ push_watch_destroy(struct push_watch *w)
 	free(w->targets);
 	free(w->stats);
 	free(w);
+}
+
+void
+push_watch_forget(struct push_watch *w)
+{
+	pthread_mutex_lock(&w->lock);
+	memset(w->targets, 0, w->push->max_targets * sizeof(*w->targets));
+	pthread_mutex_unlock(&w->lock);
 }
 
 /* ---------------------------------------------------------------- lag */

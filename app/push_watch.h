@@ -18,6 +18,8 @@ struct push_watch;
 /** @return NULL: out of memory */
 struct push_watch *push_watch_create(const struct push *push);
 void push_watch_destroy(struct push_watch *watch);
+/** The push has other targets now: forget what was seen of them. Main thread. */
+void push_watch_forget(struct push_watch *watch);
 /** Look at everything. Main thread, once a second; may wait for the store's disk. */
 void push_watch_look(struct push_watch *watch);
 
