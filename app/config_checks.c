@@ -111,8 +111,8 @@ is_local_directory(const char *path)
 	struct sl_mount mount;
 	struct stat st;
 
-	/* stat() on a dead NFS server never returns. */
-	if (sl_mount_find(path, &mount) != 0 || mount.remote)
+	/* stat() on a dead NFS server never returns, nor on FUSE if its program hangs. */
+	if (sl_mount_find(path, &mount) != 0 || mount.remote || strncmp(mount.type, "fuse", 4) == 0)
 		return false;
 	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }

@@ -8,4 +8,6 @@ oracle       tcpdump, tshark, editcap, capinfos
 lua          writing push_realtime.lua files
 fs           work directories, loop-mounted ext4, tmpfs, network namespaces
 traffic      captures to test with
+faultfs      a file system that delays, hangs, fails, and loses what was not fsynced
+telemetry    asking a push by DPDK's telemetry
 """

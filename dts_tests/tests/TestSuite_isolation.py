@@ -13,7 +13,7 @@ import statistics
 import time
 
 from api.test import log, verify, write_performance_json
-from framework import fs, lua, oracle, pcap, run, traffic
+from framework import fs, lua, oracle, pcap, run, telemetry, traffic
 from framework.faultfs import FaultFs
 from framework.test_suite import TestSuite, func_test, perf_test
 
@@ -90,6 +90,12 @@ class TestIsolation(TestSuite):
         return "".join(texts)
 
     @staticmethod
+    def _ask(push: run.Process, number: int) -> dict:
+        told = telemetry.ask(push.pid, f"/sluice/target,{number}")
+        verify(told is not None, f"no answer about target {number}\n{push.result().describe()}")
+        return told
+
+    @staticmethod
     def _parked(text: str, name: str) -> bool:
         return f'target "{name}": parked after' in text
 
@@ -105,7 +111,7 @@ class TestIsolation(TestSuite):
             * When both good ones are complete, let go of what hangs.
 
         **Verify:**
-            * The good ones are complete while all nine hang, and are not parked.
+            * The good ones are complete while all nine hang, and are not parked; telemetry says so.
             * Each of the nine is said to be parked, in the program's and in its own log, with the time; later that it runs
               again and has caught up. The summary counts the time.
             * The push ends with 0; all files are those of an undisturbed run.
@@ -118,6 +124,11 @@ class TestIsolation(TestSuite):
         push.wait_until(lambda: all(self._parked(push.err, op) for op in HANGS), 20, "all are parked")
         hung = {line.split()[0] for line in self.faulty.waiting()}
         verify(hung == set(HANGS), f"hang: {sorted(hung)}")
+        for i, name in enumerate([*HANGS, "good0", "good1"]):
+            told = self._ask(push, i)
+            is_bad = name in HANGS
+            want = (name, int(is_bad), is_bad)
+            verify((told["desc"], told["parked"], told["parks"] > 0) == want, f"{told}, expected {want}")
         self.faulty.clear()
         result = push.wait(60)
         self._verify_exact("good0", "good1", *HANGS)
@@ -156,6 +167,35 @@ class TestIsolation(TestSuite):
             paths = [os.path.join(self._out(name), one) for one in names]
             paths.sort(key=lambda path: pcap.read_packets(path)[0].ts)
             oracle.verify_same_packets(pcap.read_packets(*paths), self.packets, name)
+
+    @func_test
+    def test_start_while_it_hangs(self) -> None:
+        """A push starts while the file that a target should go on with cannot be opened.
+
+        **Steps:**
+            * Follow with OnStop = "resume" until the last files are open; stop.
+            * Let open and getattr hang below one target's directory; push --once; when the good targets are complete, let go.
+
+        **Verify:**
+            * The good ones are complete while it hangs; it is reported. The push ends with 0, all files are those of an
+              undisturbed run.
+        """
+        config = self._config(["bad"], OnStop="resume")
+        push = self._push(config)
+        for name in ("bad", "good0", "good1"):
+            push.wait_until(lambda: len(run.list_files(self._out(name), ".pcap")) == len(self.expected) - 1, 30, "files")
+            push.wait_until(lambda: len(run.list_files(self._out(name), ".pending")) == 1, 30, "the last file")
+        push.stop(30)
+        verify(run.list_files(self._out("bad"), ".pending") != [], "there is no open file")
+        for op in ("open", "getattr"):
+            self.faulty.rule(op, "/bad/*", hang=True)
+        push = self._push(config, "--once")
+        push.wait_until(lambda: self._complete("good0", "good1"), 30, "the good targets")
+        verify(self.faulty.waiting() != [], "nothing hangs")
+        push.wait_until(lambda: re.search(r'target "bad": .*hangs', push.err), 20, "the report")
+        self.faulty.clear()
+        push.wait(60)
+        self._verify_exact("bad", "good0", "good1")
 
     # ------------------------------------------------------------ slow ones
 
@@ -286,6 +326,7 @@ class TestIsolation(TestSuite):
         shutil.rmtree(first)
         self.faulty.clear()
         push.wait_until(lambda: "caught up" in self._log("bad"), 40, "it has caught up")
+        gap = self._ask(push, 0)
         result = push.stop(30)
 
         for name, expected in (("good1", self.packets + more), ("good0", self.packets + more)):
@@ -299,6 +340,8 @@ class TestIsolation(TestSuite):
         begin, end = (self._utc(one.ts) for one in (self.packets[had - 1], more[0]))
         verify(f"between {begin} and {end}" in self._log("bad"), f"{begin} {end}\n{self._log('bad')}")
         verify(f"between {begin} and {end}" in result.err, f"{begin} {end}\n{result.describe()}")
+        verify((gap["gaps"], gap["gap_begin"], gap["gap_end"]) == (1, self.packets[had - 1].ts, more[0].ts), f"{gap}")
+        verify(0 < gap["gap_chunks"] < 16, f"{gap}")
 
     def _after(self) -> int:
         """Seconds behind the first capture."""
