@@ -42,19 +42,30 @@ static void
 usage(FILE *out)
 {
 	fprintf(out,
-		"usage: sluice import [--store DIR] [OPTION]... FILE...\n\n"
-		"Reads pcap and pcapng files, in the order given, into a new capture of a store, which becomes the "
-		"store's\n"
-		"active capture. - is standard input, a growing pipe too:\n\n"
+		"usage: sluice import [--store DIR] [OPTION]... FILE...\n"
+		"       sluice import --follow [--store DIR] [--state-dir DIR] [OPTION]... SOURCE...\n\n"
+		"Reads pcap and pcapng files and FMADIO's chunked stream, in the order given, into a new capture of a "
+		"store,\n"
+		"which becomes the store's active capture. - is standard input, a growing pipe too:\n\n"
 		"  tcpdump -i eth0 --nano --immediate-mode -U -w - | sluice import --store DIR -\n\n"
+		"With --follow it goes on until it is stopped: a SOURCE is a file that grows or is replaced, or a "
+		"directory that\n"
+		"another program fills, such as\n\n"
+		"  dumpcap -i eth0 -b duration:60 -b files:100 -w /data/eth0.pcapng\n"
+		"  tcpdump -i eth0 --nano -U -G 60 -w /data/eth0-%%Y%%m%%d-%%H%%M%%S.pcap\n\n"
+		"Each packet is imported once, also when it is killed and started again.\n\n"
 		"  --store DIR           the capture store; default %s\n"
 		"  --capture NAME        name of the capture; default: made from time and host\n"
-		"  --interface N         take only interface N of each pcapng file, counted from 0\n"
+		"  --follow              go on with what is written, see above\n"
+		"  --state-dir DIR       with --follow: where to keep what was imported; default: in the store\n"
+		"  --interface N         take only interface N of each pcapng file, counted from 0; of an FMADIO\n"
+		"                        stream, port N\n"
 		"  --flush-interval S    packets of a pipe can be read from the store after S seconds; default 1,\n"
 		"                        0: only when a chunk of %u KiB is full\n"
 		"  -q, --quiet           no progress, no summary\n"
 		"  -h, --help            this text\n\n"
-		"All files must have one link type. Exit status: 0 all was imported, 1 something was left out (damaged "
+		"All files must have one link type; with --follow another one begins a new capture. Exit status: 0 all "
+		"was imported, 1 something was left out (damaged "
 		"or\n"
 		"truncated file, packet too large) or it failed while running, 2 refused before anything was written.\n"
 		"SIGINT and SIGTERM end the import; what was read is kept, and for a pipe that is a normal end.\n",
@@ -94,6 +105,19 @@ parse_flush(const char *text, uint64_t *value)
 	return true;
 }
 
+/* One pipe, FIFO or device: that needs no following, it is read until it ends. */
+static bool
+is_stream(const struct sl_import_params *params)
+{
+	struct stat st;
+
+	if (params->file_count != 1)
+		return false;
+	if (!strcmp(params->files[0], "-"))
+		return fstat(STDIN_FILENO, &st) < 0 || !S_ISREG(st.st_mode);
+	return stat(params->files[0], &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
 static void
 summary(const struct sl_import_params *params, const struct sl_import_result *result)
 {
@@ -106,7 +130,11 @@ summary(const struct sl_import_params *params, const struct sl_import_result *re
 			result->capture, params->store, result->capture);
 		return;
 	}
-	printf("capture %s: %" PRIu64 " packets, %" PRIu64 " bytes", result->capture, result->packets, result->bytes);
+	if (result->captures > 1)
+		printf("%u captures, the last one ", result->captures);
+	else
+		printf("capture ");
+	printf("%s: %" PRIu64 " packets, %" PRIu64 " bytes", result->capture, result->packets, result->bytes);
 	if (result->packets) {
 		sl_time_format_utc(result->first_ts, first);
 		sl_time_format_utc(result->last_ts, last);
@@ -127,6 +155,8 @@ cmd_import(int argc, char **argv)
 		{"capture", required_argument, NULL, 'c'},
 		{"interface", required_argument, NULL, 'i'},
 		{"flush-interval", required_argument, NULL, 'f'},
+		{"follow", no_argument, NULL, 'F'},
+		{"state-dir", required_argument, NULL, 'S'},
 		{"quiet", no_argument, NULL, 'q'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
@@ -141,7 +171,7 @@ cmd_import(int argc, char **argv)
 	struct sigaction action = {.sa_handler = on_signal};
 	char errbuf[SL_CAPTURE_ERRBUF];
 	struct sl_import_result result;
-	bool quiet = false;
+	bool quiet = false, follow = false;
 	struct stat st;
 	int c, ret;
 
@@ -161,6 +191,12 @@ cmd_import(int argc, char **argv)
 			if (!parse_flush(optarg, &params.flush_interval))
 				return SL_EXIT_REFUSED;
 			break;
+		case 'F':
+			follow = true;
+			break;
+		case 'S':
+			params.state_dir = optarg;
+			break;
 		case 'q':
 			quiet = true;
 			params.progress = false;
@@ -174,7 +210,8 @@ cmd_import(int argc, char **argv)
 		}
 	}
 	if (optind == argc) {
-		fprintf(stderr, "sluice import: which file? - is standard input; --help says more\n");
+		fprintf(stderr, "sluice import: which file%s? - is standard input; --help says more\n",
+			follow ? " or directory" : "");
 		return SL_EXIT_REFUSED;
 	}
 	if (params.store == NULL) {
@@ -192,12 +229,17 @@ cmd_import(int argc, char **argv)
 	}
 	params.files = (const char *const *)&argv[optind];
 	params.file_count = (size_t)(argc - optind);
-	progress_shown = params.progress;
+	if (params.state_dir && !follow) {
+		fprintf(stderr, "sluice import: --state-dir is for --follow\n");
+		return SL_EXIT_REFUSED;
+	}
+	follow = follow && !is_stream(&params);
+	progress_shown = params.progress && !follow;
 
 	/* Not restarted: a read or an open that waits must notice. */
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
-	ret = sl_import(&params, &result, errbuf);
+	ret = follow ? sl_follow(&params, &result, errbuf) : sl_import(&params, &result, errbuf);
 	if (!quiet)
 		summary(&params, &result);
 	if (ret == 0)

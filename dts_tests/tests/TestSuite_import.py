@@ -7,7 +7,6 @@ format, so that no code of ours stands between the chunks and the comparison.
 
 from __future__ import annotations
 
-import json
 import os
 import pty
 import shutil
@@ -17,49 +16,12 @@ import subprocess
 import tempfile
 import threading
 import time
-from typing import NamedTuple
 
 from api.test import verify
 from framework import fs, oracle, pcap, run, traffic
 from framework.pcap import NS, Interface, Packet
+from framework.store import stored
 from framework.test_suite import TestSuite, func_test
-
-CHUNK = 1 << 20
-HEADER = struct.Struct("<IHH16sQIIIIQQQQQQQQQII")
-
-
-class Stored(NamedTuple):
-    """What a capture of a store holds."""
-
-    info: dict
-    packets: list[Packet]
-    ports: list[int]
-    flags: list[int]
-    chunks: int
-
-
-def stored(store: str, capture: str | None = None) -> Stored:
-    """Read a capture's chunks, the active one's unless a name is given."""
-    base = os.path.join(store, capture or "active")
-    with open(os.path.join(base, "capture.json"), encoding="utf-8") as file:
-        info = json.load(file)
-    packets, ports, flags, number = [], [], [], 0
-    for name in run.list_files(base, ".seg"):
-        with open(os.path.join(base, name), "rb") as file:
-            while blob := file.read(CHUNK):
-                if len(blob) < HEADER.size or blob[:4] != b"SCHK":
-                    break
-                head = HEADER.unpack_from(blob)
-                verify(head[4] == number, f"chunk {head[4]} lies in the place of {number}")
-                number += 1
-                for entry in struct.unpack_from(f"<{head[5]}I", blob, head[8]):
-                    offset = entry & 0xFFFFF
-                    sec, nsec, caplen, length = struct.unpack_from("<IIII", blob, offset)
-                    packets.append(Packet(sec * NS + nsec, blob[offset + 16 : offset + 16 + caplen], length))
-                    ports.append(entry >> 20 & 0xFF)
-                    flags.append(entry >> 28)
-    return Stored(info, packets, ports, flags, number)
-
 
 def tcpdump_packets(path: str, output: str) -> list[Packet]:
     """The packets that tcpdump finds in a file, damaged or not."""

@@ -296,7 +296,7 @@ main(void)
 		return 1;
 	}
 	failed = reader_tests() + reader_damage_tests() + reader_libpcap_tests() + import_tests() + clock_tests() +
-		 merge_tests();
+		 merge_tests() + follow_order_tests() + follow_state_tests();
 	for (int i = 0; i < 8; i++) {
 		char path[64];
 

@@ -79,5 +79,7 @@ int reader_libpcap_tests(void);
 int import_tests(void);
 int clock_tests(void);
 int merge_tests(void);
+int follow_order_tests(void);
+int follow_state_tests(void);
 
 #endif

@@ -23,8 +23,18 @@ import_now_ns(clockid_t clock)
 	return (uint64_t)ts.tv_sec * SECOND_NS + (uint64_t)ts.tv_nsec;
 }
 
-static void
-say(void *ctx, const char *line)
+int
+import_tick_ms(uint64_t flush_interval)
+{
+	uint64_t quarter = flush_interval / 4 / MS_NS;
+
+	if (flush_interval == 0 || quarter >= TICK_MAX_MS)
+		return TICK_MAX_MS;
+	return quarter > 10 ? (int)quarter : 10;
+}
+
+void
+import_say(void *ctx, const char *line)
 {
 	struct import *im = ctx;
 
@@ -43,7 +53,7 @@ import_fail(struct import *im, int error, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(line, sizeof(line), fmt, ap);
 	va_end(ap);
-	say(im, line);
+	import_say(im, line);
 	if (!im->failure)
 		im->failure = error;
 }
@@ -119,8 +129,8 @@ import_each(struct import *im)
 	return 0;
 }
 
-static void
-describe_source(const struct sl_import_params *params, char source[1024])
+void
+import_describe(const struct sl_import_params *params, char source[1024])
 {
 	size_t n = 0;
 
@@ -145,7 +155,7 @@ begin_capture(struct import *im)
 	};
 	int ret;
 
-	describe_source(im->params, source);
+	import_describe(im->params, source);
 	if (!link_type_known(im->survey.link_type))
 		import_warn(im,
 			"link type %s is not known to libpcap; it is kept as it is, but few filters will compile",
@@ -159,6 +169,7 @@ begin_capture(struct import *im)
 		return im->failure;
 	}
 	snprintf(im->result->capture, sizeof(im->result->capture), "%s", sl_store_writer_info(im->writer)->name);
+	im->result->captures++;
 	return 0;
 }
 
@@ -192,11 +203,9 @@ sl_import(const struct sl_import_params *params, struct sl_import_result *result
 	}
 	for (size_t i = 0; i < params->file_count; i++)
 		im.inputs[i].source.fd = -1;
-	im.tick_ms = TICK_MAX_MS;
-	if (params->flush_interval && params->flush_interval / 4 / MS_NS < TICK_MAX_MS)
-		im.tick_ms = params->flush_interval / 4 / MS_NS > 10 ? (int)(params->flush_interval / 4 / MS_NS) : 10;
+	im.tick_ms = import_tick_ms(params->flush_interval);
 
-	ret = survey_inputs(params, im.inputs, &im.survey, say, &im);
+	ret = survey_inputs(params, im.inputs, &im.survey, import_say, &im);
 	if (ret == -EINTR && im.survey.streams) {
 		import_warn(&im, "stopped before the pipe's header came; no capture was made");
 		ret = 0;

@@ -52,6 +52,12 @@ uint64_t import_now_ns(clockid_t clock);
 void import_fail(struct import *im, int error, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /** Report a line that is no failure. */
 void import_warn(struct import *im, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/** A tick of this library, in ms: how often the store must hear of silence for a flush interval in ns. */
+int import_tick_ms(uint64_t flush_interval);
+/** What the user named, for capture.json. */
+void import_describe(const struct sl_import_params *params, char source[1024]);
+/** Say a line that belongs to the result: the first one is kept in errbuf. ctx is a struct import. */
+void import_say(void *ctx, const char *line);
 /** Was a stop asked for? */
 bool import_stopping(const struct import *im);
 /**
@@ -63,6 +69,13 @@ bool import_stopping(const struct import *im);
 int import_store_failed(struct import *im, int error, const char *errbuf);
 
 /* ---- import_input.c */
+
+/**
+ * Bring a packet into the store and count it, unless it is of an interface that is not wanted or has no valid time.
+ *
+ * @return 0, or -errno: the store takes no more
+ */
+int import_packet(struct import *im, const struct rd_packet *packet, uint32_t snap_len);
 
 /**
  * Bring the packets of one input into the store. The fields of the input at hand must be clear.

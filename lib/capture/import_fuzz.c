@@ -23,10 +23,25 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 		text, sizeof(text) - 1                                                                                 \
 	}
 
+#define FMADIO(link) "\xb3\xba\x37\x13\2\0\4\0\0\0\0\0\0\0\0\0\xff\xff\0\0" link "\0\0\0"
+#define COUNT(n) n "\0\0\0\0\0\0\0\0\0\0\0"
+#define FILL32 "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
+
 static const struct header {
 	const char *bytes;
 	size_t len;
 } headers[] = {
+#ifdef FUZZ_FMADIO
+	/* So that little has to be guessed: chunks that go on into what the fuzzer writes. */
+	HEADER(FMADIO("\1")),
+	HEADER(FMADIO("\0")),
+	HEADER(FMADIO("\1") COUNT("\1") "\x40\0\0\0" FILL32),
+	HEADER(FMADIO("\1") COUNT("\2") "\0\1\0\0" FILL32),
+	HEADER(FMADIO("\1") COUNT("\xff") "\0\0\x10\0" FILL32),
+	HEADER(FMADIO("\1") COUNT("\0") "\x20\0\0\0" FILL32),
+	HEADER(FMADIO("\1") COUNT("\1") "\x11\0\0\0" FILL32 "\1\2\3\4\5\6\7\x17\1\0\x40\0\3\1\0\0Z"),
+	HEADER(FMADIO("\1") COUNT("\3") "\0\1\0\0" FILL32 "\1\2\3\4\5\6\7\x17\0\0\0\0\3\1\0\0"),
+#else
 	HEADER(""),
 	HEADER("\xd4\xc3\xb2\xa1\2\0\4\0\0\0\0\0\0\0\0\0\0\0\4\0\1\0\0\0"),
 	HEADER("\xa1\xb2\x3c\x4d\0\2\0\4\0\0\0\0\0\0\0\0\0\4\0\0\0\0\0\xdc"), /* USB, whose headers are swapped */
@@ -35,6 +50,7 @@ static const struct header {
 	HEADER(SECTION_LE "\1\0\0\0\x14\0\0\0\1\0\0\0\0\0\4\0\x14\0\0\0"),
 	HEADER(SECTION_BE "\0\0\0\1\0\0\0\x14\0\x75\0\0\0\4\0\0\0\0\0\x14"), /* PFLOG */
 	HEADER(SECTION_BE),
+#endif
 };
 
 struct sum {

@@ -13,9 +13,8 @@ is_wanted(const struct import *im, uint32_t interface)
 	return im->params->interface < 0 || interface == (uint32_t)im->params->interface;
 }
 
-/* @return 0, or -errno: the store takes no more */
-static int
-store_packet(struct import *im, const struct rd_packet *packet, uint32_t snap_len)
+int
+import_packet(struct import *im, const struct rd_packet *packet, uint32_t snap_len)
 {
 	struct sl_import_result *result = im->result;
 	char errbuf[SL_STORE_ERRBUF] = "";
@@ -99,7 +98,7 @@ import_input(struct import *im, struct input *input)
 
 	if (input->pending) {
 		input->pending = false;
-		ret = store_packet(im, &input->packet, snap_len);
+		ret = import_packet(im, &input->packet, snap_len);
 		if (ret < 0)
 			return ret;
 	}
@@ -107,7 +106,7 @@ import_input(struct import *im, struct input *input)
 		event = reader_next(reader, source->buf + source->pos, source_avail(source), &used, &packet);
 		source->pos += used;
 		if (__builtin_expect(event == RD_PACKET, 1)) {
-			ret = store_packet(im, &packet, snap_len);
+			ret = import_packet(im, &packet, snap_len);
 			if (ret < 0)
 				return ret;
 			continue;

@@ -143,6 +143,11 @@ identify(struct reader *reader, const uint8_t *buf, size_t avail)
 		reader->format = RD_PCAP;
 		return RD_PASSED;
 	}
+	if (reader_fmadio_magic(magic)) {
+		reader->format = RD_FMADIO;
+		reader->swapped = false; /* it has one byte order */
+		return RD_PASSED;
+	}
 	for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++) {
 		size_t n = foreign[i].len < avail ? foreign[i].len : avail;
 
@@ -180,6 +185,12 @@ reader_next(struct reader *reader, uint8_t *buf, size_t avail, size_t *used, str
 	case RD_PCAPNG:
 		event = reader_pcapng_next(reader, buf, avail, used, packet);
 		break;
+	case RD_FMADIO:
+		if (reader->header_len == 0)
+			event = reader_fmadio_header(reader, buf, avail, used);
+		else
+			event = reader_fmadio_next(reader, buf, avail, used, packet);
+		break;
 	default:
 		event = identify(reader, buf, avail);
 		break;
@@ -198,13 +209,17 @@ reader_end(struct reader *reader, size_t avail)
 			return reader_damage(reader, 0, "empty: there is no pcap or pcapng header in it");
 		return reader_damage(reader, 0, "too short for a capture file (%zu bytes)", avail);
 	}
-	if (reader->format == RD_PCAP && reader->header_len == 0)
+	if (reader->format != RD_PCAPNG && reader->header_len == 0)
 		return reader_damage(reader, 0, "its header is cut short (%zu of 24 bytes)", avail);
 	/* The last packet was passed over whole and nothing contradicts it. */
 	if (reader->format == RD_PCAP && reader->large && !reader->skip) {
 		reader->large = false;
 		return RD_TOO_LARGE;
 	}
+	if (reader->format == RD_FMADIO && (avail || reader->skip || reader->chunk_left))
+		return reader_damage(reader, reader->chunk_left || reader->skip ? reader->block_offset : reader->offset,
+			"truncated: the file ends at byte %llu, inside the chunk that begins here",
+			(unsigned long long)size);
 	if (reader->skip || reader->block_len)
 		return reader_damage(reader, reader->large ? reader->large_offset : reader->block_offset,
 			"truncated: the file ends at byte %llu, inside the %s that begins here",

@@ -6,7 +6,7 @@
 
 /**
  * @file
- * Readers of pcap and pcapng as state machines over memory: no file descriptors, no waiting. The caller offers the
+ * Readers of pcap, pcapng and FMADIO's chunked stream as state machines over memory: no file descriptors, no waiting. The caller offers the
  * bytes that it has, the reader says what they are and how many it has used. So the same code serves files, pipes,
  * unit tests and the fuzzer, and a record may be cut anywhere.
  *
@@ -50,7 +50,7 @@ struct rd_interface {
 struct rd_packet {
 	uint64_t ts; /**< ns since 1970 UTC; meaningless if bad_time */
 	uint32_t caplen, len;
-	uint32_t interface; /**< number within the file: counts on through its sections, as Wireshark shows it */
+	uint32_t interface; /**< number within the file: counts on through its sections, as Wireshark shows it; FMADIO: the port */
 	uint32_t dropped;   /**< packets that the file says were lost before this one */
 	uint8_t flags;      /**< SL_PACKET_* */
 	bool bad_time;      /**< before 1970 or after 2106: no pcap record can hold it */
@@ -66,7 +66,7 @@ enum rd_event {
 	RD_DAMAGE,    /**< reader.error at reader.error_offset; for good */
 };
 
-enum rd_format { RD_UNKNOWN, RD_PCAP, RD_PCAPNG };
+enum rd_format { RD_UNKNOWN, RD_PCAP, RD_PCAPNG, RD_FMADIO };
 
 struct reader {
 	enum rd_format format;
@@ -86,7 +86,10 @@ struct reader {
 	uint32_t magic;    /**< as the file's writer meant it */
 	enum { RD_LENGTHS, RD_LENGTHS_SWAPPED, RD_LENGTHS_MAYBE } lengths;
 
-	/* pcapng */
+	/* FMADIO */
+	uint32_t chunk_left; /**< bytes of the chunk's payload that are still to come */
+
+	/* pcapng; block_offset FMADIO's chunk too */
 	uint64_t block_offset;
 	uint32_t block_len; /**< of the block that is being passed over; 0: none */
 
@@ -161,6 +164,10 @@ bool reader_time(const struct rd_interface *interface, uint64_t units, uint64_t 
 bool reader_pcap_magic(struct reader *reader, uint32_t magic);
 enum rd_event reader_pcap_header(struct reader *reader, const uint8_t *buf, size_t avail, size_t *used);
 enum rd_event reader_pcap_next(struct reader *reader, uint8_t *buf, size_t avail, size_t *used,
+	struct rd_packet *packet);
+bool reader_fmadio_magic(uint32_t magic);
+enum rd_event reader_fmadio_header(struct reader *reader, const uint8_t *buf, size_t avail, size_t *used);
+enum rd_event reader_fmadio_next(struct reader *reader, uint8_t *buf, size_t avail, size_t *used,
 	struct rd_packet *packet);
 enum rd_event reader_pcapng_next(struct reader *reader, uint8_t *buf, size_t avail, size_t *used,
 	struct rd_packet *packet);

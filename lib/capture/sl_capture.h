@@ -6,7 +6,8 @@
 
 /**
  * @file
- * What fills a store: the importer of pcap and pcapng files and pipes, and live capture from network ports.
+ * What fills a store: the importer of pcap and pcapng files, FMADIO's chunked stream, and pipes of them, once or following;
+ * and live capture from network ports.
  */
 
 #include <stdbool.h>
@@ -26,7 +27,8 @@ struct sl_import_params {
 	size_t file_count;
 	int interface;                /**< interface to take (counted through a pcapng file from 0), -1: all */
 	uint64_t flush_interval;      /**< ns */
-	bool progress;                /**< show progress on standard error */
+	bool progress;                /**< show progress on standard error; sl_import() only */
+	const char *state_dir;        /**< where sl_follow() keeps what it has imported; NULL: in the store */
 	/** Becomes 1 when a signal asks to end, 2 when it asks again (a pipe is not drained then); may be NULL. */
 	const volatile int *stop;
 	/** Called with each line that a user should read (refusals, damage, warnings); may be NULL. */
@@ -35,7 +37,8 @@ struct sl_import_params {
 };
 
 struct sl_import_result {
-	char capture[128];   /**< name of the capture made, "" if none was */
+	char capture[128];   /**< name of the capture made, "" if none was; the last one of several */
+	unsigned int captures; /**< how many were made */
 	bool incomplete;     /**< the store failed: it holds fewer packets than are counted here */
 	uint64_t packets;
 	uint64_t bytes;      /**< captured bytes, without record headers */
@@ -57,6 +60,20 @@ struct sl_import_result {
  *         another -errno: failed while running or something was left out (exit status 1)
  */
 int sl_import(const struct sl_import_params *params, struct sl_import_result *result, char *errbuf);
+
+/**
+ * Import what other programs write, for as long as they write it: files that grow or are replaced, directories that are
+ * filled with files. Each packet is imported once, also across crashes and restarts: docs/import.rst says how. Blocks until
+ * params->stop; then takes what is there, for ten seconds at the most. One thread; no EAL, no privilege beyond reading the
+ * files and writing the store. A signal handler that sets *stop must be installed without SA_RESTART.
+ *
+ * Files are regular files, directories, or files that do not exist yet in a directory that does. A single pipe or standard
+ * input is imported by sl_import().
+ *
+ * @param errbuf  SL_CAPTURE_ERRBUF bytes: the first problem, "" if there was none (all of them go to report)
+ * @return as sl_import(); 0: stopped, and nothing was left out
+ */
+int sl_follow(const struct sl_import_params *params, struct sl_import_result *result, char *errbuf);
 
 /* ---------------------------------------------------------------- live capture */
 

@@ -44,7 +44,7 @@ interface_text(const struct reader *reader, char text[80])
 {
 	const struct rd_interface *interface = reader_last_interface(reader);
 
-	if (reader->format == RD_PCAP)
+	if (reader->format != RD_PCAPNG)
 		text[0] = '\0';
 	else if (interface->name[0])
 		snprintf(text, 80, ": interface %u (%s)", reader_last_number(reader), interface->name);
@@ -62,7 +62,9 @@ take_interface(struct view *view, const struct input *input)
 	char who[80], mine[96], theirs[96];
 	uint32_t snap_len;
 
-	if (view->params->interface >= 0 && reader_last_number(&input->reader) != (uint32_t)view->params->interface)
+	/* Which ports an FMADIO stream has nobody knows before its end. */
+	if (view->params->interface >= 0 && input->reader.format != RD_FMADIO &&
+		reader_last_number(&input->reader) != (uint32_t)view->params->interface)
 		return false;
 	interface_text(&input->reader, who);
 	if (!survey->have_link_type) {
@@ -163,7 +165,7 @@ survey_file(struct view *view, struct input *input)
 			interfaces++;
 			taken |= take_interface(view, input);
 			source->pos += used;
-			if (reader->format != RD_PCAP)
+			if (reader->format == RD_PCAPNG)
 				continue;
 			if (!taken)
 				refuse_missing(view, input, interfaces);
