@@ -105,6 +105,10 @@ print_totals(const struct sl_capture_totals *t)
 	printf("bytes:        %" PRIu64 " captured, %" PRIu64 " on the wire\n", t->record_bytes - 16 * t->packets,
 		t->wire_bytes);
 	printf("dropped:      %" PRIu64 "\n", t->dropped);
+	if (t->dropped > 0)
+		printf("  because:    %" PRIu64 " lost before they came here (port or file), %" PRIu64
+		       " no buffer, %" PRIu64 " store too slow or full\n",
+			t->dropped_by[SL_DROP_NIC], t->dropped_by[SL_DROP_NO_BUFFER], t->dropped_by[SL_DROP_STORE]);
 	if (t->packets > 0) {
 		sl_time_format(t->min_ts, text);
 		printf("earliest:     %s\n", text);
@@ -140,6 +144,8 @@ store_info(const struct store_options *o)
 	printf("snap length:  %" PRIu32 "\n", info->snap_len);
 	printf("made:         %s on %s\n", start, info->host[0] ? info->host : "an unnamed host");
 	printf("source:       %s\n", info->source);
+	printf("expires:      %s\n",
+		info->expires ? "when the space is needed (a live capture)" : "never (deleted by hand only)");
 	printf("chunks:       %" PRIu64 " (%" PRIu64 " to %" PRIu64 ", exclusive)\n",
 		sl_capture_committed(capture) - sl_capture_first(capture), sl_capture_first(capture),
 		sl_capture_committed(capture));

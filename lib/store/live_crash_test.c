@@ -69,6 +69,13 @@ check_all(const char *store, enum sl_capture_state last, uint64_t *next, uint64_
 			test_check_chunk(&chunk, next);
 		}
 		assert_true(n >= committed[i]);
+		if (last == SL_CAPTURE_CLOSED) {
+			uint64_t disk;
+
+			/* What was allocated ahead has been given back. */
+			assert_int_equal(sl_capture_disk_bytes(capture, &disk), 0);
+			assert_true(disk <= n * SL_CHUNK_SIZE + SL_CHUNK_SIZE / 4);
+		}
 		committed[i] = n;
 		sl_capture_close(capture);
 	}

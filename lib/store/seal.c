@@ -62,7 +62,10 @@ seal_locked(int dir, const struct sl_uuid *capture, struct store_head *head, int
 	ret = store_unclean_range(dir, capture, head, &first, &committed);
 	if (ret < 0)
 		return ret;
-	ret = segment_sync_all(dir);
+	/* What was allocated ahead. After a power loss it is left alone: there may be more in it than could be read. */
+	ret = head_is_believed(head) ? segment_trim(dir, committed) : 0;
+	if (ret == 0)
+		ret = segment_sync_all(dir);
 	if (ret < 0)
 		return ret;
 	/* The writer's sums hold only if nothing was found beyond what it had committed. */

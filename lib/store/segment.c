@@ -266,3 +266,41 @@ segment_sync_all(int dir)
 
 	return for_each_segment(dir, sync_segment, &sync);
 }
+
+struct trim_context {
+	int dir;
+	uint64_t committed;
+};
+
+static int
+trim_segment(void *ctx, uint64_t segment)
+{
+	const struct trim_context *trim = ctx;
+	uint64_t first = segment * SL_SEGMENT_CHUNKS;
+	char name[SEGMENT_NAME_SIZE];
+	struct stat st;
+	off_t size;
+	int fd, ret = 0;
+
+	segment_name(segment, name);
+	if (first >= trim->committed)
+		return unlinkat(trim->dir, name, 0) < 0 && errno != ENOENT ? -errno : 0;
+	if (first + SL_SEGMENT_CHUNKS <= trim->committed)
+		return 0;
+	fd = openat(trim->dir, name, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	size = (off_t)((trim->committed - first) * SL_CHUNK_SIZE);
+	if (fstat(fd, &st) < 0 || (st.st_size > size && ftruncate(fd, size) < 0))
+		ret = -errno;
+	close(fd);
+	return ret;
+}
+
+int
+segment_trim(int dir, uint64_t committed)
+{
+	struct trim_context trim = {.dir = dir, .committed = committed};
+
+	return for_each_segment(dir, trim_segment, &trim);
+}

@@ -181,6 +181,9 @@ int segment_range(int dir, uint64_t *low, uint64_t *high);
  */
 int segment_scan(int dir, const struct sl_uuid *capture, void *buf, uint64_t *end);
 
+/** Cut what lies behind the last committed chunk, and remove segments that have none. */
+int segment_trim(int dir, uint64_t committed);
+
 /** fsync all segments. */
 int segment_sync_all(int dir);
 
