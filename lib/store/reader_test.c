@@ -44,7 +44,7 @@ __wrap_fstat64(int fd, struct stat *st)
 	return ret;
 }
 
-bool test_fast_clock;
+_Atomic bool test_fast_clock;
 
 int __real_clock_gettime(clockid_t id, struct timespec *ts);
 int __wrap_clock_gettime(clockid_t id, struct timespec *ts);

@@ -43,7 +43,7 @@ void *test_buffer(void);
 void test_patch(const char *store, const char *name, const char *file, uint64_t at, const void *bytes, size_t len);
 
 /** The coarse clock runs so that every flush interval has passed at the next look. */
-extern bool test_fast_clock;
+extern _Atomic bool test_fast_clock;
 
 /** An asynchronous writer: SL_STORE_BUFFERS_MIN buffers unless params say more. The test fails if it cannot be made. */
 struct sl_store_writer *test_live_writer(const char *store, const char *name, struct sl_store_writer_params params);
