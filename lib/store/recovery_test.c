@@ -241,7 +241,7 @@ test_scan(void **state)
 	test_dir_make(store, false);
 	/* An older capture, whose chunks will lie where the dead one's would. */
 	writer = test_writer(store, "old", 0);
-	test_append(writer, 0, 12000);
+	test_append(writer, 0, 30000);
 	assert_int_equal(sl_store_writer_close(writer, errbuf), 0);
 	write_chunks_and_die(store, "dead", 6);
 	other_boot(store, "dead");
