@@ -97,7 +97,7 @@ def captures(store: str) -> list[str]:
     found = []
     for name in os.listdir(store):
         path = os.path.join(store, name, "capture.json")
-        if name != "active" and os.path.exists(path):
+        if name != "active" and not name.startswith(".") and os.path.exists(path):
             with open(path, encoding="utf-8") as file:
                 found.append((json.load(file)["sequence"], name))
     return [name for _, name in sorted(found)]
