@@ -77,6 +77,7 @@ struct capture {
 	uint64_t bytes_before;  /**< record bytes of the captures before this one */
 	bool roll_asked;        /**< by size or signal, and not done yet */
 
+	bool no_space;          /**< that was said */
 	/* The line at a terminal. */
 	uint64_t shown_at, shown_packets, shown_bytes;
 };
@@ -109,8 +110,10 @@ void capture_roll_tick(struct capture *capture, bool now_too);
 
 /** At a terminal: what comes in, once a second. */
 void capture_report_line(struct capture *capture);
-/** At the end: what was stored, and what was lost and why. */
-void capture_report_summary(const struct capture *capture);
+/** When the store's file system is full, or no longer: say it once. */
+void capture_report_space(struct capture *capture);
+/** At the end: what was stored, and what was lost and why. whole: all that was taken could be written. */
+void capture_report_summary(const struct capture *capture, bool whole);
 
 /** Answer /sluice/capture and /sluice/capture_port from here on. After rte_eal_init(). */
 void capture_telemetry_start(const struct capture *capture);

@@ -55,7 +55,26 @@ print_port(const struct capture *capture, unsigned int i)
 }
 
 void
-capture_report_summary(const struct capture *capture)
+capture_report_space(struct capture *capture)
+{
+	struct sl_live_stats s;
+
+	sl_live_get_stats(capture->live, &s);
+	if (s.no_space == capture->no_space)
+		return;
+	capture->no_space = s.no_space;
+	if (s.no_space)
+		fprintf(stderr,
+			"sluice capture: %s: no space left; packets wait in %u MiB of buffers and are lost, and "
+			"counted, when those are "
+			"full: make room\n",
+			capture->options.store, s.buffers);
+	else
+		fprintf(stderr, "sluice capture: %s: there is room again\n", capture->options.store);
+}
+
+void
+capture_report_summary(const struct capture *capture, bool whole)
 {
 	double seconds = (double)(capture->ended - capture->begun) / 1e9;
 	struct sl_live_stats s;
@@ -72,6 +91,10 @@ capture_report_summary(const struct capture *capture)
 	printf(": %" PRIu64 " packets, %" PRIu64 " bytes in %.3f s: %.0f packets/s, %.1f MB/s\n", s.packets, s.bytes,
 		seconds, seconds > 0 ? (double)s.packets / seconds : 0,
 		seconds > 0 ? (double)s.bytes / seconds / 1e6 : 0);
+	if (!whole)
+		printf("not all of them could be written at the end; `sluice store info --store %s` says what there "
+		       "is\n",
+			capture->options.store);
 	printf("lost: %" PRIu64 " missed by the port, %" PRIu64 " without a buffer, %" PRIu64
 	       " since the store was slow, %" PRIu64 " too large, %" PRIu64 " without a valid time\n",
 		s.missed, s.no_buffer, s.store_slow, s.too_large, s.bad_times);
@@ -125,6 +148,10 @@ tell_capture(const struct capture *capture, struct rte_tel_data *d)
 	rte_tel_data_add_dict_u64(d, "too_large", s.too_large);
 	rte_tel_data_add_dict_u64(d, "bad_times", s.bad_times);
 	rte_tel_data_add_dict_u64(d, "late", s.late);
+	rte_tel_data_add_dict_u64(d, "buffers", s.buffers);
+	rte_tel_data_add_dict_u64(d, "buffers_busy", s.busy);
+	rte_tel_data_add_dict_u64(d, "no_space", s.no_space);
+	rte_tel_data_add_dict_u64(d, "removed_bytes", s.removed_bytes);
 	rte_tel_data_add_dict_u64(d, "clock_steps", s.clock_steps);
 	rte_tel_data_add_dict_int(d, "clock_error_us", (int)(s.clock_error / 1000));
 	for (unsigned int i = 0; i < capture->lcore_count; i++) {

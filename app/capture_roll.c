@@ -93,7 +93,7 @@ name_for(const struct capture *capture, uint64_t at, char name[SL_CAPTURE_NAME_M
 	if (capture->options.roll.utc ? gmtime_r(&seconds, &tm) : localtime_r(&seconds, &tm))
 		strftime(stamp, sizeof(stamp), "%Y%m%d_%H%M%S", &tm);
 	/* What is too long for a name loses of the name, not of the time. */
-	snprintf(name, SL_CAPTURE_NAME_MAX, "%.*s_%s", (int)(SL_CAPTURE_NAME_MAX - sizeof(stamp)),
+	snprintf(name, SL_CAPTURE_NAME_MAX, "%.*s_%s", (int)(SL_CAPTURE_NAME_MAX - sizeof(stamp) - 1),
 		capture->options.name, stamp);
 	return name;
 }

@@ -328,6 +328,7 @@ look_after(struct capture *c)
 		} else {
 			capture_roll_tick(c, false);
 		}
+		capture_report_space(c);
 		capture_report_line(c);
 		if (c->options.duration && capture_monotonic_ns() - c->begun >= c->options.duration)
 			break;
@@ -385,7 +386,7 @@ run(struct capture *c)
 	drain(c);
 	capture_telemetry_stop();
 	closed = sl_live_finish(c->live, errbuf);
-	capture_report_summary(c);
+	capture_report_summary(c, closed == 0);
 	if (closed < 0 && ret == 0)
 		fprintf(stderr, "sluice capture: %s\n", errbuf);
 	return ret < 0 || closed < 0 ? SL_EXIT_FAILED : SL_EXIT_OK;

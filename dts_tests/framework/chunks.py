@@ -39,6 +39,7 @@ class Header(NamedTuple):
         first, low, high, last: Time of the first, the earliest, the latest and the last packet.
         clock: Largest time in the capture before it.
         dropped: Packets lost before it, or between its packets.
+        dropped_store: Of these, since the store was slow.
     """
 
     count: int
@@ -48,6 +49,7 @@ class Header(NamedTuple):
     last: int
     clock: int
     dropped: int
+    dropped_store: int
 
 
 def parse_header(blob: bytes) -> Header | None:
@@ -55,7 +57,7 @@ def parse_header(blob: bytes) -> Header | None:
     magic, count = struct.unpack_from("<I28xI", blob)
     if magic != MAGIC:
         return None
-    return Header(count, *struct.unpack_from("<QQQQQ", blob, 48), struct.unpack_from("<Q", blob, 104)[0])
+    return Header(count, *struct.unpack_from("<QQQQQ", blob, 48), *struct.unpack_from("<Q4xI", blob, 104))
 
 
 def parse_chunk(blob: bytes) -> Chunk | None:

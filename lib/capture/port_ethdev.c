@@ -150,10 +150,10 @@ set_up_queues(struct port *port, const struct rte_eth_dev_info *info, const stru
 	ret = rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &rx_desc, &tx_desc);
 	if (ret < 0)
 		return port_err(ret, errbuf, "--port %s: its queues: %s", port->spec.text, strerror(-ret));
-	for (uint16_t q = 0; q < port->queue_count; q++) {
-		ret = rte_eth_rx_queue_setup(port->id, q, rx_desc, (unsigned int)socket, &rx, port->pool);
+	for (unsigned int i = 0; i < port->queue_count; i++) {
+		ret = rte_eth_rx_queue_setup(port->id, (uint16_t)i, rx_desc, (unsigned int)socket, &rx, port->pool);
 		if (ret < 0)
-			return port_err(ret, errbuf, "--port %s: RX queue %u: %s", port->spec.text, q, strerror(-ret));
+			return port_err(ret, errbuf, "--port %s: RX queue %u: %s", port->spec.text, i, strerror(-ret));
 	}
 	for (uint16_t q = 0; q < tx_queues; q++) {
 		ret = rte_eth_tx_queue_setup(port->id, q, tx_desc, (unsigned int)socket, NULL);

@@ -434,6 +434,10 @@ sl_live_get_stats(const struct sl_live *live, struct sl_live_stats *stats)
 		.too_large = atomic_load_explicit(&live->too_large, memory_order_relaxed),
 		.bad_times = atomic_load_explicit(&live->bad_times, memory_order_relaxed),
 		.late = atomic_load_explicit(&live->late, memory_order_relaxed),
+		.buffers = atomic_load_explicit(&live->buffers, memory_order_relaxed),
+		.busy = atomic_load_explicit(&live->busy, memory_order_relaxed),
+		.no_space = atomic_load_explicit(&live->no_space, memory_order_relaxed),
+		.removed_bytes = atomic_load_explicit(&live->removed_bytes, memory_order_relaxed),
 		.clock_steps = live->clock.steps,
 		.clock_error = live->clock.error_ns,
 	};

@@ -91,7 +91,7 @@ static unsigned int
 take_from_ring(void *ctx, struct merge_item *items, unsigned int max, uint64_t *through, bool *pressed)
 {
 	struct port_queue *q = ctx;
-	struct rte_mbuf *m[MERGE_TAKE];
+	struct rte_mbuf *m[MERGE_TAKE] = {NULL};
 	unsigned int n, left;
 
 	/* Before looking: what comes between the two is younger. */
@@ -174,6 +174,18 @@ live_publish(struct sl_live *live)
 	atomic_store_explicit(&live->refused, t->refused, memory_order_relaxed);
 }
 
+static void
+look_at_store(struct sl_live *live)
+{
+	struct sl_store_writer_state state;
+
+	sl_store_writer_look(live->writer, &state);
+	atomic_store_explicit(&live->buffers, state.buffers, memory_order_relaxed);
+	atomic_store_explicit(&live->busy, state.busy, memory_order_relaxed);
+	atomic_store_explicit(&live->no_space, state.no_space, memory_order_relaxed);
+	atomic_store_explicit(&live->removed_bytes, state.removed_bytes, memory_order_relaxed);
+}
+
 /* ---------------------------------------------------------------- the poll */
 
 /* All packets older than this are in the store. 0: nobody can say, for instance because times are those of a file. */
@@ -226,6 +238,7 @@ look_around(struct sl_live *live, uint64_t now)
 	ret = sl_store_writer_idle(live->writer, through, errbuf);
 	if (ret < 0)
 		fail(live, ret, errbuf);
+	look_at_store(live);
 	if (all_drained(live))
 		atomic_store_explicit(&live->drained, true, memory_order_release);
 }

@@ -211,6 +211,10 @@ struct sl_live_stats {
 	uint64_t too_large;    /**< lost: larger than a chunk */
 	uint64_t bad_times;    /**< lost: a time that no pcap record can hold */
 	uint64_t late;         /**< stored behind a packet with a later time of another queue */
+	unsigned int buffers;  /**< chunks between the ports and the disk */
+	unsigned int busy;     /**< of these filled, and not on the disk yet */
+	bool no_space;         /**< the store's file system is full: chunks wait for room */
+	uint64_t removed_bytes; /**< blocks that retention has freed */
 	uint64_t clock_steps;  /**< times that the clock had to step forward */
 	int64_t clock_error;   /**< ns: the system clock's lead over the capture's when last compared */
 };
