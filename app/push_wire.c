@@ -20,6 +20,7 @@
 #define SLOTS_MAX 256
 #define TARGETS_ROOM 1024 /* for reloads: targets that are added, and those that leave and are replaced */
 #define READER_TIMER_MS 10 /* an idle reader's look at the store */
+#define READER_OUTSIDE_TIMER_MS 50 /* the same where a commit wakes it: silence raises the clock, and wakes nobody */
 #define WRITER_TIMER_MS 100 /* an idle writer's look at checkpoints, status lines and retries that are due */
 
 /* ---------------------------------------------------------------- lcores */
@@ -34,6 +35,7 @@ name_lcores(struct push *push)
 		unsigned int stages = push->map.lcores[i].stages;
 
 		lcore->poll_mode = push->options.poll;
+		lcore->outside_timer_ms = READER_OUTSIDE_TIMER_MS;
 		if (stages & PUSH_STAGE_READER)
 			lcore->timer_ms = READER_TIMER_MS;
 		else if (stages & PUSH_STAGE_WRITER)

@@ -36,11 +36,49 @@ sl_bell_prepare(struct sl_bell *bell)
 	return rings;
 }
 
-void
-sl_bell_wait(struct sl_bell *bell, uint32_t rings, const struct timespec *timeout)
+/* futex_waitv(2) wants the time at which to give up. */
+static struct timespec
+end_of(const struct timespec *timeout)
 {
-	futex(&bell->rings, FUTEX_WAIT, rings, timeout);
+	struct timespec end;
+
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_sec += timeout->tv_sec;
+	end.tv_nsec += timeout->tv_nsec;
+	if (end.tv_nsec >= 1000000000) {
+		end.tv_nsec -= 1000000000;
+		end.tv_sec++;
+	}
+	return end;
+}
+
+static long
+wait_for_either(const struct sl_bell *bell, uint32_t rings, const struct sl_bell_outside *outside,
+	const struct timespec *timeout)
+{
+	struct futex_waitv either[] = {
+		{.val = rings, .uaddr = (uintptr_t)&bell->rings, .flags = FUTEX_32 | FUTEX_PRIVATE_FLAG},
+		{.val = outside->value, .uaddr = (uintptr_t)outside->word, .flags = FUTEX_32},
+	};
+	struct timespec end;
+
+	if (timeout)
+		end = end_of(timeout);
+	return syscall(SYS_futex_waitv, either, 2, 0, timeout ? &end : NULL, CLOCK_MONOTONIC);
+}
+
+bool
+sl_bell_wait(
+	struct sl_bell *bell, uint32_t rings, const struct sl_bell_outside *outside, const struct timespec *timeout)
+{
+	bool slept = true;
+
+	if (!outside->word)
+		futex(&bell->rings, FUTEX_WAIT, rings, timeout);
+	else
+		slept = wait_for_either(bell, rings, outside, timeout) >= 0 || errno != ENOSYS;
 	sl_bell_cancel(bell);
+	return slept;
 }
 
 void

@@ -8,8 +8,12 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <limits.h>
+#include <linux/futex.h>
 #include <pthread.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "bell.h"
 #include "ring_test.h"
@@ -99,6 +103,36 @@ an_idle_lcore_sleeps_and_a_timer_wakes_it(void **state)
 }
 
 static void
+a_word_outside_wakes_too(void **state)
+{
+	static _Atomic uint32_t outside;
+	static struct sl_lcore lcore = {.name = "t", .timer_ms = 1, .stage_count = 1, .outside = &outside};
+	static unsigned long polls;
+	struct timespec tenth = {.tv_nsec = 100000000};
+	unsigned long before;
+	pthread_t thread;
+
+	(void)state;
+	lcore.stages[0] = (struct sl_stage){.name = "idle", .poll = count_polls, .ctx = &polls};
+	assert_int_equal(pthread_create(&thread, NULL, run_lcore, &lcore), 0);
+	nanosleep(&tenth, NULL);
+	before = polls;
+	nanosleep(&tenth, NULL);
+	/* the timer is for those who have nothing outside */
+	assert_int_equal(polls, before);
+	for (unsigned int i = 0; i < 2; i++) {
+		before = polls;
+		atomic_fetch_add(&outside, 1);
+		syscall(SYS_futex, &outside, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+		nanosleep(&tenth, NULL);
+		assert_true(polls > before);
+	}
+	atomic_store(&lcore.quit, true);
+	sl_bell_ring(&lcore.bell);
+	pthread_join(thread, NULL);
+}
+
+static void
 a_bell_wakes_without_a_timer(void **state)
 {
 	static struct sl_lcore lcore = {.name = "t", .stage_count = 1};
@@ -128,6 +162,7 @@ bell_tests(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_ring_is_lost),
 		cmocka_unit_test(an_idle_lcore_sleeps_and_a_timer_wakes_it),
+		cmocka_unit_test(a_word_outside_wakes_too),
 		cmocka_unit_test(a_bell_wakes_without_a_timer),
 	};
 

@@ -52,21 +52,24 @@ sleep_us(unsigned int us)
 	clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
 }
 
-/* Sleep until the bell rings. @return what a last look at the stages found */
+/* Sleep until the bell rings, or the one outside. @return what a last look at the stages found */
 static enum sl_poll_result
-wait_for_bell(struct sl_lcore *lcore, uint64_t *since)
+wait_for_bell(struct sl_lcore *lcore, uint64_t *since, bool *waits_for_two)
 {
-	const struct timespec timer = {
-		.tv_sec = lcore->timer_ms / 1000,
-		.tv_nsec = lcore->timer_ms % 1000 * 1000000l,
-	};
+	struct sl_bell_outside outside = {.word = *waits_for_two ? lcore->outside : NULL};
+	unsigned int ms = outside.word ? lcore->outside_timer_ms : lcore->timer_ms;
+	struct timespec timer = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000l};
 	uint32_t rings = sl_bell_prepare(&lcore->bell);
-	enum sl_poll_result result = poll_stages(lcore, since);
+	enum sl_poll_result result;
 
+	/* before the last look: what is done outside after that changes the value */
+	if (outside.word)
+		outside.value = atomic_load_explicit(outside.word, memory_order_acquire);
+	result = poll_stages(lcore, since);
 	if (result != SL_POLL_IDLE || atomic_load_explicit(&lcore->quit, memory_order_acquire))
 		sl_bell_cancel(&lcore->bell);
 	else
-		sl_bell_wait(&lcore->bell, rings, lcore->timer_ms ? &timer : NULL);
+		*waits_for_two &= sl_bell_wait(&lcore->bell, rings, &outside, ms ? &timer : NULL);
 	return result;
 }
 
@@ -74,6 +77,7 @@ int
 sl_lcore_run(void *arg)
 {
 	struct sl_lcore *lcore = arg;
+	bool waits_for_two = true;
 	unsigned int idle = 0;
 	uint64_t since = rte_rdtsc();
 
@@ -92,7 +96,7 @@ sl_lcore_run(void *arg)
 			else if (result == SL_POLL_WAITING)
 				sleep_us(WAITING_SLEEP_US);
 			else
-				result = wait_for_bell(lcore, &since);
+				result = wait_for_bell(lcore, &since, &waits_for_two);
 		} else if (result != SL_POLL_BUSY) {
 			rte_pause();
 		}

@@ -532,6 +532,9 @@ sl_reader_stage_poll(void *ctx)
 		return SL_POLL_BUSY;
 	if (sl_reader_in_flight(p->reader) > 0)
 		return SL_POLL_WAITING;
+	/* Somebody who waits for a commit need not ask for it a hundred times a second. */
+	p->params.reader_lcore->outside =
+		p->head.stream && !p->has_end ? sl_capture_bell(p->head.stream->capture) : NULL;
 	/* Idle, and nobody reads what was handed out: a mapped segment that retention removes must not live on here. */
 	if (p->freed == p->planned)
 		sl_reader_release(p->reader);

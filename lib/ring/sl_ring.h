@@ -214,6 +214,12 @@ struct sl_lcore {
 	struct sl_stage stages[SL_LCORE_MAX_STAGES];
 	unsigned int stage_count;
 	unsigned int timer_ms;  /**< wakes this often without a ring; 0: only when rung */
+	/**
+	 * A futex of another process that wakes it as well, in a shared map that outlives the lcore; NULL: none. Set by its own
+	 * stages: while it is there, and the kernel can wait for two (Linux 5.16), the timer is outside_timer_ms.
+	 */
+	const _Atomic uint32_t *outside;
+	unsigned int outside_timer_ms;
 	bool poll_mode;         /**< never sleeps */
 	struct sl_bell bell;
 	_Atomic bool quit;      /**< set by any thread, then ring the bell */
