@@ -187,7 +187,7 @@ sl_file_kick(struct sl_file *f)
 	}
 	if (!f->open || sl_target_held(t))
 		return;
-	while ((b = f->queue) != NULL) {
+	while ((b = f->queue) != NULL && !f->want_extend) {
 		struct iovec iov = {b->data + b->done, b->len - b->done};
 		uint64_t end = b->offset + b->len;
 
@@ -225,6 +225,13 @@ go_buffered(struct sl_file *f)
 		WLOG(NOTICE, "%s: the file system refuses direct I/O; using buffered I/O\n", f->target->endpoint->key);
 }
 
+/* Errors that may be the descriptor's, not the file's: sl_file_reopen(). */
+static bool
+needs_helper(int error)
+{
+	return error == EIO || error == ESTALE || error == EBADF || error == ETIMEDOUT || error == ENOLCK;
+}
+
 void
 sl_file_written(struct sl_block *b, int result)
 {
@@ -242,6 +249,8 @@ sl_file_written(struct sl_block *b, int result)
 			if (f->direct)
 				go_buffered(f);
 		} else {
+			/* when it is tried again, a helper sees to the descriptor first */
+			f->want_extend |= needs_helper(-result);
 			/* one failure, however many writes were under way */
 			if (!t->failing || b->epoch == t->epoch)
 				sl_target_fail(t, result ? -result : ENOSPC, "write", f->pending);
@@ -357,6 +366,7 @@ sl_file_ckpt_written(struct sl_file *f, int result)
 	f->ckpt_in_flight = false;
 	if (refused)
 		go_buffered(f);
+	f->want_extend |= result < 0 && needs_helper(-result);
 	if (result != (int)t->ckpt_len) {
 		/* not a failure of the target: the data is still here, and goes out with its block */
 		t->ckpt_wanted = t->ckpt_final && t->ckpt_wanted && !refused;

@@ -75,6 +75,18 @@ sl_file_set_direct(struct sl_file *f)
 		WLOG(NOTICE, "%s: the file system refuses direct I/O; using buffered I/O\n", e->key);
 }
 
+/* What is kept free by default depends on the file system, which may not have been mounted when the push began. */
+static uint64_t
+min_free_now(const struct sl_target *t)
+{
+	struct sl_mount mount;
+
+	if (t->min_free && t->cfg->min_free == UINT64_MAX && t->mount[0] && sl_mount_find(t->mount, &mount) == 0 &&
+		mount.remote)
+		return 0;
+	return t->min_free;
+}
+
 /* ENOSPC on a disk that df shows space on puzzles; so the two numbers, and the field, are said. */
 static int
 fail_min_free(struct sl_job *job, const char *dir, uint64_t avail)
@@ -98,20 +110,21 @@ allocate(struct sl_job *job, uint64_t need, uint64_t want)
 {
 	struct sl_file *f = job->file;
 	struct sl_target *t = job->target;
+	const uint64_t min_free = min_free_now(t);
 	struct statvfs vfs;
 	char dir[SL_PATH_MAX];
 
 	sl_op_dirname(f->pending, dir, sizeof(dir));
-	if (t->min_free) {
+	if (min_free) {
 		uint64_t avail, more = want - f->allocated;
 
 		if (sl_ops.statvfs(dir, &vfs) < 0)
 			return sl_job_fail(job, -errno, "statvfs", dir);
 		avail = (uint64_t)vfs.f_bavail * vfs.f_frsize;
-		if (avail < t->min_free + (need - f->allocated))
+		if (avail < min_free + (need - f->allocated))
 			return fail_min_free(job, dir, avail);
-		if (more > avail - t->min_free)
-			want = f->allocated + (avail - t->min_free) / SL_BLOCK_ALIGN * SL_BLOCK_ALIGN;
+		if (more > avail - min_free)
+			want = f->allocated + (avail - min_free) / SL_BLOCK_ALIGN * SL_BLOCK_ALIGN;
 		if (want < need)
 			want = need;
 	}
@@ -220,13 +233,45 @@ sl_job_open(struct sl_job *job)
 	(void)allocate(job, job->need, capped(f, step ? step : STEP_FIRST, job->need));
 }
 
+/*
+ * An NFS client gives up a descriptor for good where the path works again: once its handle was stale, or a lock was lost
+ * with the server's state. A file system that was mounted anew has other descriptors, too. Where the path does not lead to
+ * the file, it stays as it is, and publishing sees to it.
+ */
+int
+sl_file_reopen(struct sl_job *job)
+{
+	struct sl_file *f = job->file;
+	struct stat st;
+	int flags = fcntl(f->fd, F_GETFL);
+	int fd = sl_ops.open(f->pending, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
+	int rc = 0;
+
+	if (fd < 0)
+		return errno == ENOENT || errno == ELOOP ? 0 : sl_job_fail(job, -errno, "open", f->pending);
+	if (sl_ops.fstat(fd, &st) < 0) {
+		rc = sl_job_fail(job, -errno, "fstat", f->pending);
+	} else if (st.st_ino == f->ino && S_ISREG(st.st_mode)) {
+		f->dev = st.st_dev;
+		if (flags >= 0)
+			(void)fcntl(fd, F_SETFL, flags);
+		/* in its place, so that writes on their way keep the old one and later ones have the new one */
+		if (dup3(fd, f->fd, O_CLOEXEC) < 0)
+			rc = sl_job_fail(job, -errno, "dup3", f->pending);
+		else
+			(void)sl_ops.flock(f->fd, LOCK_EX | LOCK_NB);
+	}
+	close(fd);
+	return rc;
+}
+
 void
 sl_job_extend(struct sl_job *job)
 {
 	struct sl_file *f = job->file;
 	uint64_t step = f->allocated;
 
-	if (sl_job_check_mount(job) < 0)
+	if (sl_job_check_mount(job) < 0 || (job->retry && sl_file_reopen(job) < 0))
 		return;
 	if (step < STEP_MIN)
 		step = STEP_MIN;

@@ -182,6 +182,9 @@ name_file(struct sl_job *job, bool *renamed)
 			break;
 		if (rc != -EEXIST)
 			return sl_job_fail(job, rc, "link", f->final);
+		/* over NFS: linked, but the answer was lost with the server, and the request was sent again */
+		if (is_our_file(f, f->final, &err))
+			break;
 	}
 	if (f->copy >= COPIES_MAX)
 		return sl_job_fail(job, -EEXIST, "link", f->final);
@@ -250,6 +253,8 @@ sl_job_publish(struct sl_job *job)
 
 	if (sl_job_check_mount(job) < 0)
 		return;
+	if (job->retry && !f->named && f->fd >= 0 && sl_file_reopen(job) < 0)
+		return;
 	/* it had its name, but the directory went away before that was durable */
 	if (f->named && f->fd >= 0 && !is_our_file(f, f->final, &err))
 		f->named = false;
@@ -283,6 +288,8 @@ sl_job_checkpoint(struct sl_job *job)
 	int rc;
 
 	if (f) {
+		if (job->retry && sl_file_reopen(job) < 0)
+			return;
 		if (SL_OP(CHECKPOINT_FSYNC, fsync(f->fd)) < 0) {
 			sl_job_fail(job, -errno, "fsync", f->pending);
 			return;

@@ -105,7 +105,7 @@ struct sl_file {
 	uint32_t in_flight;
 	bool closed;           /**< nothing more is appended */
 	bool open;             /**< OPEN has succeeded */
-	bool want_extend;
+	bool want_extend;      /**< EXTEND is due: for space, or for a descriptor that a write has failed on */
 	bool announced;        /**< the log has its opening line */
 
 	bool ckpt_in_flight;   /**< the partial block is being written for a checkpoint */
@@ -516,6 +516,8 @@ void sl_job_checkpoint(struct sl_job *job);
 /** Is the target's mount there? @return 0, or -ENODEV with the job's error filled in */
 int sl_job_check_mount(struct sl_job *job);
 void sl_file_set_direct(struct sl_file *f);
+/** Open the working file of a job that is tried again anew, at its old descriptor's number. @return 0 or -errno, as said */
+int sl_file_reopen(struct sl_job *job);
 int sl_job_fail(struct sl_job *job, int error, const char *what, const char *path);
 /** The definition under which a file is named. */
 static inline const struct sl_target_config *

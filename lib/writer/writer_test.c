@@ -26,6 +26,7 @@ main(int argc, char **argv)
 		{"gather", gather_tests},
 		{"split", split_tests},
 		{"park", park_tests},
+		{"publish", publish_tests},
 		{"journal", journal_tests},
 		{"crash", crash_tests},
 	};

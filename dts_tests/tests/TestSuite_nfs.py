@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Push to real NFS, v3 and v4.2, whose server stops, whose export is withdrawn and whose mount comes and goes.
+
+Server and client run in a guest under software emulation (framework/guest.py), since not every machine's kernel has them. What
+must arrive is what the same configuration makes of the same capture on this machine, and that is compared with tcpdump's.
+"""
+
+import hashlib
+import os
+import re
+import time
+
+import pytest
+from api.test import verify
+from framework import guest, lua, oracle, pcap, run, traffic
+from framework.test_suite import TestSuite, func_test
+
+# Seconds without a server. The issue's minute: SLUICE_NFS_STOP=60.
+STOP = float(os.environ.get("SLUICE_NFS_STOP", "10"))
+# How the outages' exports are mounted: name -> version and mode.
+MOUNTS = {"hard3": ("3", "hard"), "hard4": ("4.2", "hard"), "soft3": ("3", "soft"), "soft4": ("4.2", "soft")}
+# Where the capture is cut: in the middle of a window, of a record.
+CUTS = (0.35, 0.65, 1.0)
+O_DIRECT = 0o40000
+
+
+class TestNfs(TestSuite):
+    """The reference's first example, on the file system that it was made for."""
+
+    def set_up_suite(self) -> None:
+        if not guest.supported():
+            pytest.skip("the guest is x86-64, and this machine is not")
+        capture = traffic.make_traffic(f"{self.suite_dir}/in.pcap", bytes=8e6, duration=280, seed=9)
+        files, at = {f"{run.REPO}/config/push_realtime.lua": "/data/push_realtime.lua"}, 0
+        files[f"{run.REPO}/config/examples/nfs-minute.lua"] = "/data/nfs-minute.lua"
+        with open(capture, "rb") as file:
+            blob = file.read()
+        for number, cut in enumerate(CUTS, 1):
+            path, end = f"{self.suite_dir}/part{number}", int(len(blob) * cut)
+            with open(path, "wb") as file:
+                file.write(blob[at:end])
+            files[path] = f"/data/part{number}"
+            at = end
+        self._make_reference(capture)
+        names = ["plain3", "plain4", "remount3", "remount4", "late3", "late4", *MOUNTS]
+        self.guest = self.enter(guest.Guest(self.suite_dir, files))
+        self.guest.run(f"prepare_nfs && make_exports {' '.join(names)} && server_start", timeout=120)
+        self.guest.run("cat /data/part* >/data/capture.pcap && sluice import --store /tmp/store /data/capture.pcap")
+
+    def _make_reference(self, capture: str) -> None:
+        """self.expected: name -> SHA-256 of what the reference configuration makes of the capture here."""
+        store, out = f"{self.suite_dir}/store", f"{self.suite_dir}/reference"
+        run.import_capture(store, capture)
+        with open(f"{run.REPO}/config/push_realtime.lua", encoding="utf-8") as file:
+            text = file.read()
+        verify(text.count("/mnt/remote0/push/") >= 2, "the reference configuration has other paths")
+        with open(f"{self.suite_dir}/reference.lua", "w", encoding="utf-8") as file:
+            file.write(text.replace("/mnt/remote0/push/", f"{out}/"))
+        run.push_once(f"{self.suite_dir}/reference.lua", store)
+        tree = run.read_tree(out)
+        for desc, expression in (("all", ""), ("tcp", "tcp")):
+            names = sorted(name for name in tree if name.startswith(f"{desc}_"))
+            verify(len(names) >= 4, f"{desc}: {names}")
+            got = pcap.read_packets(*(f"{out}/{name}" for name in names))
+            wanted = oracle.tcpdump_filter(capture, expression, f"{self.suite_dir}/{desc}.pcap").packets
+            oracle.verify_same_packets(got, wanted, f"{desc} of the reference run")
+        self.expected = {name: hashlib.sha256(data).hexdigest() for name, data in tree.items()}
+        self.bytes = sum(len(data) for data in tree.values())
+
+    # ------------------------------------------------------------ in the guest
+
+    def _mount(self, name: str, version: str, mode: str, point: str) -> None:
+        self.guest.run(f"mount_export {name} {version} {mode} {point}", timeout=60)
+        found = self.guest.run(f"grep ' {point} nfs' /proc/mounts").out
+        verify(f"vers={version}," in found and f",{mode}," in found, f"mounted as {found}")
+
+    def _verify_arrived(self, *names: str) -> None:
+        """What the server has of exports, name by name and byte by byte; nothing beside it."""
+        for name in names:
+            text = self.guest.run(f"sums /export/{name}/push", timeout=120).out
+            got = {line[66:].removeprefix("./"): line[:64] for line in text.splitlines()}
+            verify(
+                got == self.expected,
+                f"export {name}: missing {sorted(set(self.expected) - set(got))}, unexpected "
+                f"{sorted(set(got) - set(self.expected))}, other bytes "
+                f"{sorted(n for n in got if n in self.expected and got[n] != self.expected[n])}",
+            )
+
+    def _start(self, name: str, config: str, feed: bool = True) -> None:
+        """Start a push that follows, in /tmp/NAME; it is sent part 1 of the capture, and _feed() sends the others."""
+        base = f"/tmp/{name}"
+        script = f"mkdir -p {base} && cd {base} || exit 1\n"
+        if feed:
+            script += "mkfifo fifo\n"
+            script += "(for part in 1 2 3; do while ! [ -e go$part ]; do sleep 0.1; done; cat /data/part$part; done) >fifo &\n"
+            script += "(sluice import --store store fifo >import.log 2>&1; echo $? >import.rc) &\n"
+            script += "touch go1; while ! [ -e store/active ]; do sleep 0.1; done\n"
+        script += f"{self._push(base, config)} &\n"
+        self.guest.run(script)
+
+    @staticmethod
+    def _push(base: str, config: str, *options: str) -> str:
+        """A script that pushes from the store of a directory, and leaves process number, output and status there."""
+        words = ["push", "--config", config, "--store", f"{base}/store", "--state-dir", f"{base}/state"]
+        words += ["--log-dir", f"{base}/log", "--no-huge", "--map", "all@0", *options]
+        start = f"rm -f {base}/push.rc; sh -c 'echo $$ >{base}/push.pid; exec sluice {' '.join(words)}' >>{base}/push.log 2>&1"
+        return f"({start}; echo $? >{base}/push.rc)"
+
+    def _feed(self, name: str, part: int) -> None:
+        self.guest.run(f"touch /tmp/{name}/go{part}")
+
+    def _log(self, name: str) -> str:
+        return self.guest.run(f"cat /tmp/{name}/*.log /tmp/{name}/*.rc 2>/dev/null", rc=None).out
+
+    def _wait_log(self, name: str, *words: str, timeout: float = 60) -> None:
+        self.guest.wait_until(
+            lambda: all(word in self._log(name) for word in words), timeout, lambda: f"{words} in\n{self._log(name)}"
+        )
+
+    def _wait_file(self, name: str, file: str) -> None:
+        """Wait until a status of 0 is in a file."""
+        self.guest.wait_until(
+            lambda: self.guest.run(f"cat /tmp/{name}/{file}", rc=None).out == "0\n", 60, lambda: f"{file}\n{self._log(name)}"
+        )
+
+    def _stop(self, name: str, rc: int = 0, number: str = "TERM") -> None:
+        script = f"kill -{number} $(cat /tmp/{name}/push.pid); while ! [ -e /tmp/{name}/push.rc ]; do sleep 0.1; done\n"
+        got = self.guest.run(script + f"cat /tmp/{name}/push.rc", timeout=90).out.strip()
+        verify(got == str(rc), f"push has ended with {got}\n{self._log(name)}")
+
+    def _finish(self, name: str, config: str) -> None:
+        """When the import has ended: stop the push, and push --once what it has not published."""
+        self._wait_file(name, "import.rc")
+        self._stop(name)
+        script = f"{self._push(f'/tmp/{name}', config, '--once')}; cat /tmp/{name}/push.rc"
+        rc = self.guest.run(script, timeout=120).out.strip()
+        verify(rc == "0", f"push --once has ended with {rc}\n{self._log(name)}")
+
+    def _follow_config(self, path: str, points: dict[str, str], **fields: object) -> None:
+        """The reference's two targets on each mount, from the capture's start; a stop leaves windows open."""
+        targets = []
+        for name, point in points.items():
+            for desc, expression in (("all", None), ("tcp", "tcp")):
+                targets.append(lua.target(f"{name}-{desc}", f"{point}/push/{desc}", expression, OnStop="resume", **fields))
+        text = lua.config_text(targets, {"FollowStart": True})
+        self.guest.run(f"cat >{path} <<'END'\n{text}\nEND")
+
+    def _pending(self, *names: str) -> dict[str, int]:
+        """Working files on the server -> bytes allocated there."""
+        dirs = " ".join(f"/export/{name}" for name in names)
+        out = self.guest.run(f"find {dirs} -name '*.pending' -exec stat -c '%b %n' {{}} + 2>/dev/null", rc=None).out
+        return {line.split()[1]: int(line.split()[0]) * 512 for line in out.splitlines()}
+
+    def _wait_pending(self, name: str, count: int, *exports: str) -> None:
+        """Wait until so many working files are open and have data on the server."""
+
+        def ready() -> bool:
+            sizes = self._pending(*exports)
+            return len(sizes) == count and min(sizes.values()) > 0
+
+        self.guest.wait_until(ready, 60, lambda: f"{count} working files of {exports}\n{self._log(name)}")
+
+    # ------------------------------------------------------------ test cases
+
+    @func_test
+    @pytest.mark.parametrize(("name", "version"), [("plain3", "3"), ("plain4", "4.2")])
+    def test_reference_configuration(self, name: str, version: str) -> None:
+        """The configuration of the reference, as it is, to its mount point.
+
+        **Steps:**
+            * Mount an export on /mnt/remote0; push --once with config/push_realtime.lua.
+
+        **Verify:**
+            * The server has the names and bytes of the reference run and nothing else.
+            * The client has written all of it with O_DIRECT and nothing through its page cache (mountstats).
+        """
+        self._mount(name, version, "hard", "/mnt/remote0")
+        words = "--config /data/push_realtime.lua --store /tmp/store --once --no-huge --map all@0"
+        self.guest.run(f"sluice push {words}", timeout=120)
+        self._verify_arrived(name)
+        stats = self.guest.run("sed -n '/mounted on .mnt.remote0 /,/^device/p' /proc/self/mountstats").out
+        # mountstats(8): bytes read and written by the calls, by those with O_DIRECT, and to the server
+        found = re.search(r"bytes:\s+(\d+) (\d+) (\d+) (\d+) (\d+) (\d+)", stats)
+        verify(found is not None, f"no bytes in mountstats\n{stats}")
+        normal, direct, server = (int(found.group(i)) for i in (2, 4, 6))
+        verify(normal == 0, f"{normal} bytes were written through the page cache")
+        verify(direct >= self.bytes and server >= self.bytes, f"{direct} direct, {server} to the server, of {self.bytes}")
+        self.guest.run("umount /mnt/remote0")
+
+    @func_test
+    def test_server_stopped(self) -> None:
+        """The server stops in the middle of files and comes back.
+
+        **Steps:**
+            * Follow a growing capture to four mounts of one push: v3 and v4.2, hard and soft.
+            * In the middle of a window, stop the server and unmount its disk; go on sending; kill the push with SIGKILL and
+              start it again in the outage, in the long form only.
+            * Start the server after SLUICE_NFS_STOP seconds (default 10; a minute in the long form); send the rest.
+
+        **Verify:**
+            * Working files were open with O_DIRECT and had data when the server went.
+            * The soft mounts' targets say that they fail; nothing else ends.
+            * Every export has the names and bytes of the reference run and nothing else.
+        """
+        points = {name: f"/mnt/{name}" for name in MOUNTS}
+        for name, (version, mode) in MOUNTS.items():
+            self._mount(name, version, mode, points[name])
+        self._follow_config("/tmp/stopped.lua", points, Mount=None)
+        self._start("stopped", "/tmp/stopped.lua")
+        self._wait_pending("stopped", 8, *MOUNTS)
+        flags = self.guest.run(
+            "for fd in /proc/$(cat /tmp/stopped/push.pid)/fd/*; do case $(readlink $fd) in *.pending)\n"
+            "sed -n 's/^flags:\t//p' ${fd%/fd/*}/fdinfo/${fd##*/};; esac; done"
+        ).out.split()
+        verify(len(flags) == 8 and all(int(text, 8) & O_DIRECT for text in flags), f"flags of the working files: {flags}")
+        self.guest.run("server_stop")
+        stopped = time.monotonic()
+        self._feed("stopped", 2)
+        time.sleep(STOP)
+        log = self._log("stopped")
+        self.guest.run("server_start", timeout=60)
+        verify(time.monotonic() - stopped >= STOP, "the server was not away for long enough")
+        self._feed("stopped", 3)
+        for name in ("soft3", "soft4"):
+            verify(f'target "{name}-' in log, f"{name} has not said that it fails\n{log}")
+        self._finish("stopped", "/tmp/stopped.lua")
+        self._verify_arrived(*MOUNTS)
+        for point in points.values():
+            self.guest.run(f"umount {point}")
+
+    @func_test
+    @pytest.mark.parametrize(("name", "version"), [("remount3", "3"), ("remount4", "4.2")])
+    def test_remounted(self, name: str, version: str) -> None:
+        """The export is withdrawn and given again, then the mount goes and comes, both in the middle of a file.
+
+        **Steps:**
+            * Follow with Mount named; after part 1 exportfs -u for two seconds, in which part 2 is sent.
+            * umount -l; send part 3; wait until the push says "not mounted"; mount again.
+
+        **Verify:**
+            * Nothing is written below the mount point while nothing is mounted there.
+            * The export has the names and bytes of the reference run and nothing else.
+        """
+        point = f"/mnt/{name}"
+        self._mount(name, version, "hard", point)
+        self._follow_config(f"/tmp/{name}.lua", {name: point}, Mount=point)
+        self._start(name, f"/tmp/{name}.lua")
+        self._wait_pending(name, 2, name)
+        self.guest.run("exportfs -ua; exportfs -f")
+        self._feed(name, 2)
+        time.sleep(2)
+        self.guest.run("exportfs -ra")
+        self.guest.wait_until(lambda: len(self.guest.run(f"ls /export/{name}/push").out.split()) >= 6, what="part 2")
+        self.guest.run(f"umount -l {point}")
+        self._feed(name, 3)
+        self._wait_log(name, "not mounted")
+        below = self.guest.run(f"find {point}").out.split()
+        verify(below == [point], f"below the mount point: {below}")
+        self._mount(name, version, "hard", point)
+        self._finish(name, f"/tmp/{name}.lua")
+        self._verify_arrived(name)
+        self.guest.run(f"umount {point}; umount {point}; find {point} -mindepth 1 | grep . && exit 1; true")
+
+    @func_test
+    @pytest.mark.parametrize(("name", "version"), [("late3", "3"), ("late4", "4.2")])
+    def test_mounted_late(self, name: str, version: str) -> None:
+        """The mount is missing at the start.
+
+        **Steps:**
+            * v3: name /mnt/remote0 in /etc/fstab and push --once with config/push_realtime.lua, unmounted; v4.2: the same with
+              config/examples/nfs-minute.lua, whose Mount names it. Mount it once the push has said what it waits for.
+
+        **Verify:**
+            * Nothing is written below the mount point while nothing is mounted there.
+            * The push goes on and ends with 0; the export has the names and bytes of the reference run and nothing else.
+        """
+        point, base = "/mnt/remote0", f"/tmp/{name}"
+        self.guest.run(f"mkdir -p {point} {base}; ln -s /tmp/store {base}/store; : >/etc/fstab")
+        config = "/data/nfs-minute.lua"
+        if version == "3":
+            self.guest.run(f"echo 'localhost:/export/{name} {point} nfs noauto 0 0' >/etc/fstab")
+            config = "/data/push_realtime.lua"
+        self.guest.run(f"{self._push(base, config, '--once')} &")
+        self._wait_log(name, "not mounted", point)
+        verify(self.guest.run(f"find {point}").out.split() == [point], "something was written below the mount point")
+        self._mount(name, version, "hard", point)
+        self._wait_file(name, "push.rc")
+        self._verify_arrived(name)
+        self.guest.run(f"umount {point}; find {point} -mindepth 1 | grep . && exit 1; true")
