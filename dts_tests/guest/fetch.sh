@@ -19,7 +19,7 @@ if [ $# -ne 1 ]; then
 fi
 mkdir -p "$(dirname "$1")"
 dir=$(readlink -f "$1")
-words=$(echo "$KERNEL" $PACKAGES)
+words="$KERNEL $PACKAGES"
 
 have() {
 	[ "$(cat "$dir/packages" 2>/dev/null)" = "$words" ]

@@ -213,6 +213,7 @@ class TestNfs(TestSuite):
             "sed -n 's/^flags:\t//p' ${fd%/fd/*}/fdinfo/${fd##*/};; esac; done"
         ).out.split()
         verify(len(flags) == 8 and all(int(text, 8) & O_DIRECT for text in flags), f"flags of the working files: {flags}")
+        self.on_tear_down(self.guest.run, "server_start")
         self.guest.run("server_stop")
         stopped = time.monotonic()
         self._feed("stopped", 2)

@@ -234,9 +234,9 @@ sl_job_open(struct sl_job *job)
 }
 
 /*
- * An NFS client gives up a descriptor for good where the path works again: once its handle was stale, or a lock was lost
- * with the server's state. A file system that was mounted anew has other descriptors, too. Where the path does not lead to
- * the file, it stays as it is, and publishing sees to it.
+ * An NFS client gives up a descriptor for good where the path works again: once its handle was stale, or a lock was
+ * lost with the server's state. A file system that was mounted anew has other descriptors, too. Where the path does not
+ * lead to the file, it stays as it is, and publishing sees to it.
  */
 int
 sl_file_reopen(struct sl_job *job)

@@ -4,8 +4,8 @@
 
 /**
  * @file
- * What a network file system does to publishing, in the place of one: answers that are lost after the work was done, and
- * descriptors that are given up while the path works. TestSuite_nfs.py does the same with a real one.
+ * What a network file system does to publishing, in the place of one: answers that are lost after the work was done,
+ * and descriptors that are given up while the path works. TestSuite_nfs.py does the same with a real one.
  */
 
 #include "feed_test.h"
@@ -51,7 +51,8 @@ teardown(void **state)
 	return 0;
 }
 
-/* Push the stream to a target of minutes; fails the test unless all packets are published, in files with plain names. */
+/* Push the stream to a target of minutes; fails the test unless all packets are published, in files with plain names.
+ */
 static void
 push(void)
 {
