@@ -8,75 +8,27 @@ What is compared is names and bytes of all files; a *.pending that is left is a 
 import os
 import random
 import re
-import shutil
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 from api.test import verify
-from framework import lua, pcap, run, traffic
+from framework import pcap, run, traffic
+from framework.restart import CAPTURE, Push
 from framework.test_suite import TestSuite, func_test
 
 POINTS = os.path.join(run.REPO, "lib", "writer", "crash_points.h")
 PARALLEL = 2
 KILLS = 200
-CAPTURE = "traffic"
 
 # These are passed only when a push goes on after a crash: the crash that brings it there.
-FIRST_CRASH = {"resume.ftruncate": "publish.link.before", "resume.unlink": "publish.link.after"}
+FIRST_CRASH = {
+    "resume.ftruncate": "publish.link.before",
+    "resume.fsync-name": "publish.link.after",
+    "resume.unlink": "publish.link.after",
+}
 # These need a file that outgrows its first allocation and what goes between two checkpoints: a large capture.
-LARGE = ("checkpoint.fsync", "extend.fallocate")
-
-
-class Push:
-    """A push of its own: output, state directory, configuration.
-
-    Args:
-        directory: Where they are made.
-        store: What is pushed.
-        large: It is the large capture, for one target that splits by time only.
-    """
-
-    def __init__(self, directory: str, store: str, large: bool = False):
-        self.directory, self.store = directory, store
-        self.out = os.path.join(directory, "out")
-        self.state = os.path.join(directory, "state")
-        os.makedirs(self.out)
-        common = {"FollowStart": True, "TimeZone": "UTC"}
-        targets = [
-            lua.target("time", f"{self.out}/time/x", **common, SplitCmd=f"-Z {os.getuid()}.{os.getgid()}"),
-            # a minute holds several files: all but the first get _1, _2 ...
-            lua.target("bytes", f"{self.out}/x", **common, Split="--split-byte 100e3", FileName="--filename-tstr-HHMM"),
-            lua.target("both", f"{self.out}/both/x", **common, Split="--split-time 100e9 --split-byte 150e3"),
-        ]
-        if large:
-            targets = [lua.target("time", f"{self.out}/time/x", **common, Split="--split-time 86400e9")]
-        self.config = lua.write_config(os.path.join(directory, "c.lua"), targets)
-
-    def once(self, crash: str | None = None, rc: int | None = 0) -> run.Result:
-        """Push all that is in the store, or until it is killed at a point."""
-        env = {"SLUICE_CRASH": crash} if crash else None
-        return run.push_once(self.config, self.store, "--state-dir", self.state, rc=rc, timeout=60, env=env)
-
-    def follow(self, *args: str) -> run.Process:
-        """Start a following push."""
-        words = ("--capture", CAPTURE, "--state-dir", self.state, "--log-dir", os.path.join(self.directory, "log"))
-        return run.push_start(self.config, self.store, *words, *args)
-
-    def difference(self, expected: dict[str, bytes]) -> str:
-        """What differs from the files of a push that was never killed; empty if nothing does."""
-        found = run.read_tree(self.out)
-        lines = [f"left behind: {name}" for name in found if name.endswith(".pending")]
-        lines += [f"missing: {name}" for name in sorted(expected.keys() - found.keys())]
-        lines += [f"not expected: {name}" for name in sorted(found.keys() - expected.keys())]
-        for name in sorted(expected.keys() & found.keys()):
-            if found[name] != expected[name]:
-                lines.append(f"other bytes: {name} ({len(found[name])}, expected {len(expected[name])})")
-        return "\n".join(lines)
-
-    def remove(self) -> None:
-        """Remove everything."""
-        shutil.rmtree(self.directory)
+LARGE = ("checkpoint.fsync", "checkpoint.fsync-dir", "extend.fallocate")
 
 
 class TestCrash(TestSuite):
@@ -98,7 +50,7 @@ class TestCrash(TestSuite):
 
         push = Push(f"{self.suite_dir}/reference", self.store)
         start = time.monotonic()
-        with run.Process(self._once_command(push)) as process:
+        with run.Process(push.once_command()) as process:
             process.wait_until(lambda: os.path.exists(f"{push.state}/lock"), what="the lock of the state directory")
             self.begin = time.monotonic() - start
             process.wait()
@@ -111,11 +63,6 @@ class TestCrash(TestSuite):
         for prefix in ("time/", "both/", "x_"):
             files = [os.path.join(push.out, name) for name in names if name.startswith(prefix)]
             verify(sorted(pcap.read_packets(*files)) == sorted(packets), f"{prefix}: other packets than in the capture")
-
-    @staticmethod
-    def _once_command(push: Push) -> list[str]:
-        words = ["push", "--once", "--no-huge", "--config", push.config, "--store", push.store]
-        return [run.SLUICE, *words, "--state-dir", push.state]
 
     # ------------------------------------------------------------ named points
 
@@ -183,7 +130,7 @@ class TestCrash(TestSuite):
             delays = [rng.uniform(self.begin / 2, latest) for _ in range(rng.randint(1, 16))]
             in_round = 0
             for delay in delays[: kills - done]:
-                with run.Process(self._once_command(push)) as process:
+                with run.Process(push.once_command()) as process:
                     time.sleep(delay)
                     process.kill()
                     result = process.result()

@@ -52,7 +52,7 @@ run_targets(const char *crash)
 	static char paths[TARGETS][400];
 	unsigned int t;
 
-	snprintf(paths[0], sizeof(paths[0]), "%s/all/a", out);
+	snprintf(paths[0], sizeof(paths[0]), "%s/all/%%H%%M/a", out);
 	snprintf(paths[1], sizeof(paths[1]), "%s/b", out);
 	snprintf(paths[2], sizeof(paths[2]), "%s/c", out);
 	for (t = 0; t < TARGETS; t++)
@@ -156,6 +156,8 @@ crash_at(const char *name, const char *crash)
 
 	if (strcmp(name, "resume.ftruncate") == 0)
 		before = "checkpoint.append.after";
+	else if (strcmp(name, "resume.fsync-name") == 0)
+		before = "publish.link.after";
 	else if (strcmp(name, "resume.unlink") == 0)
 		before = "open.create.after";
 	if (!before)

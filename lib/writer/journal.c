@@ -20,6 +20,7 @@
 #define COMPACT_BYTES (UINT64_C(1) << 20)
 #define HEADER "sluice-journal"
 #define VERSION 1
+#define NO_FSYNC SL_POINTS
 
 struct sl_journal {
 	pthread_mutex_t lock; /* the next file may be opened while one is published */
@@ -204,8 +205,9 @@ make_again_if_removed(struct sl_journal *j)
 	return rc;
 }
 
+/* @param sync  point of the fsync that makes it durable, with all before it; NO_FSYNC: a later one will do */
 static int
-append(struct sl_journal *j, bool sync)
+append(struct sl_journal *j, enum sl_point sync)
 {
 	int rc = sl_line_end(&j->line);
 
@@ -235,7 +237,7 @@ append(struct sl_journal *j, bool sync)
 	sl_crash_after(SL_POINT_JOURNAL_WRITE);
 	if (rc < 0)
 		return rc;
-	if (sync && SL_OP(JOURNAL_FSYNC, fsync(j->fd)) < 0)
+	if (sync != NO_FSYNC && sl_op_fsync(sync, j->fd) < 0)
 		return -errno;
 	j->torn = false;
 	j->size += j->line.len;
@@ -256,8 +258,9 @@ define_now(struct sl_journal *j, const struct sl_target_config *config)
 	char *type, *rest;
 	int rc;
 
+	/* no fsync: until the checkpoint or intent that follows, nothing depends on it */
 	put_config(&j->line, config);
-	rc = append(j, true);
+	rc = append(j, NO_FSYNC);
 	if (rc < 0)
 		return rc;
 	if (sl_line_check(j->line.text, j->line.len, &type, &rest) == 0)
@@ -293,7 +296,7 @@ add_open_intent(struct sl_journal *j, const char *pending)
 
 	sl_crash_before(SL_POINT_OPEN_INTENT);
 	put_open(&j->line, pending);
-	rc = append(j, false);
+	rc = append(j, NO_FSYNC);
 	sl_crash_after(SL_POINT_OPEN_INTENT);
 	return rc < 0 ? rc : opens_add(&j->state, pending);
 }
@@ -317,7 +320,7 @@ add_intent(struct sl_journal *j, const struct sl_open_file *file, const char *fi
 	int rc;
 
 	put_intent(&j->line, after, final, file);
-	rc = append(j, true);
+	rc = append(j, SL_POINT_JOURNAL_FSYNC_INTENT);
 	if (rc < 0)
 		return rc;
 	j->state.has_intent = true;
@@ -348,7 +351,7 @@ add_done(struct sl_journal *j, const struct sl_mark *after)
 
 	sl_line_begin(&j->line, "done");
 	sl_line_mark(&j->line, "mark", after);
-	rc = append(j, false);
+	rc = append(j, NO_FSYNC);
 	if (rc < 0)
 		return rc;
 	state_done(&j->state, after);
@@ -380,7 +383,7 @@ add_checkpoint(struct sl_journal *j, const struct sl_checkpoint *checkpoint)
 	int rc;
 
 	put_checkpoint(&j->line, checkpoint);
-	rc = append(j, true);
+	rc = append(j, SL_POINT_JOURNAL_FSYNC_CHECKPOINT);
 	if (rc < 0)
 		return rc;
 	j->state.at = *checkpoint;
@@ -462,7 +465,7 @@ sl_journal_compact(struct sl_journal *j)
 	if (fd < 0)
 		return -errno;
 	rc = write_summary(j, fd, &size);
-	if (rc == 0 && sl_ops.fsync(fd) < 0)
+	if (rc == 0 && sl_op_fsync(SL_POINT_JOURNAL_FSYNC_NEW, fd) < 0)
 		rc = -errno;
 	sl_crash_after(SL_POINT_JOURNAL_COMPACT);
 	if (rc == 0 && SL_OP(JOURNAL_RENAME, rename(tmp, j->path)) < 0)
@@ -477,7 +480,7 @@ sl_journal_compact(struct sl_journal *j)
 	j->fd = fd;
 	j->size = j->summary = size;
 	j->torn = false;
-	return sl_op_fsync_dir(SL_POINT_JOURNAL_FSYNC, j->dir);
+	return sl_op_fsync_dir(SL_POINT_JOURNAL_FSYNC_DIR, j->dir);
 }
 
 /* ---------------------------------------------------------------- reading */

@@ -171,6 +171,20 @@ capped(const struct sl_file *f, uint64_t want, uint64_t need)
 }
 
 static int
+make_dir(struct sl_target *t, const char *dir)
+{
+	struct stat st;
+	int rc;
+
+	if (strcmp(dir, t->made_dir) == 0 && sl_ops.lstat(dir, &st) == 0)
+		return 0;
+	rc = sl_op_mkdirs(dir, t->endpoint->key);
+	if (rc == 0)
+		snprintf(t->made_dir, sizeof(t->made_dir), "%s", dir);
+	return rc;
+}
+
+static int
 create(struct sl_job *job)
 {
 	struct sl_file *f = job->file;
@@ -187,7 +201,7 @@ create(struct sl_job *job)
 		if (rc < 0)
 			return sl_job_fail(job, rc, "name of a file for", cfg->path);
 		sl_op_dirname(f->pending, dir, sizeof(dir));
-		rc = sl_op_mkdirs(dir, t->endpoint->key);
+		rc = make_dir(t, dir);
 		if (rc < 0)
 			return sl_job_fail(job, rc, "mkdir", dir);
 		rc = sl_journal_open_intent(t->journal, f->pending);

@@ -60,6 +60,8 @@ struct sl_ops sl_ops = {
 	.statvfs = statvfs,
 };
 
+#ifdef SL_CRASH_POINTS
+
 static const char *const point_names[SL_POINTS] = {
 #define POINT(id, name) [SL_POINT_##id] = (name),
 #include "crash_points.h"
@@ -72,15 +74,17 @@ static struct {
 	pthread_mutex_t lock;
 	unsigned int victim; /* 2 * point + after, or UINT_MAX */
 	unsigned long countdown;
+	unsigned int skipped; /* SL_POINTS: none */
 	int list_fd;
 	bool listed[2 * SL_POINTS];
-} crash = {.lock = PTHREAD_MUTEX_INITIALIZER, .victim = UINT32_MAX, .list_fd = -1};
+} crash = {.lock = PTHREAD_MUTEX_INITIALIZER, .victim = UINT32_MAX, .skipped = SL_POINTS, .list_fd = -1};
 
 int
 sl_crash_setup(void)
 {
 	const char *want = getenv("SLUICE_CRASH");
 	const char *list = getenv("SLUICE_CRASH_LIST");
+	const char *skip = getenv("SLUICE_SKIP_FSYNC");
 	unsigned int i;
 
 	crash.victim = UINT32_MAX;
@@ -105,7 +109,15 @@ sl_crash_setup(void)
 		crash.countdown = colon ? strtoul(colon + 1, NULL, 10) : 1;
 		crash.victim = i;
 	}
-	sl_crash_armed = crash.list_fd >= 0 || crash.victim != UINT32_MAX;
+	crash.skipped = SL_POINTS;
+	if (skip && *skip) {
+		for (i = 0; i < SL_POINTS && strcmp(point_names[i], skip) != 0; i++)
+			;
+		if (i == SL_POINTS)
+			return -EINVAL;
+		crash.skipped = i;
+	}
+	sl_crash_armed = crash.list_fd >= 0 || crash.victim != UINT32_MAX || crash.skipped != SL_POINTS;
 	return 0;
 }
 
@@ -124,6 +136,34 @@ sl_crash_hit(enum sl_point point, bool after)
 		kill(getpid(), SIGKILL);
 	pthread_mutex_unlock(&crash.lock);
 	errno = saved;
+}
+
+bool
+sl_crash_skips(enum sl_point point)
+{
+	return crash.skipped == point;
+}
+
+#else
+
+int
+sl_crash_setup(void)
+{
+	return 0;
+}
+
+#endif
+
+int
+sl_op_fsync(enum sl_point point, int fd)
+{
+	int rc = 0;
+
+	sl_crash_before(point);
+	if (!sl_crash_armed || !sl_crash_skips(point))
+		rc = sl_ops.fsync(fd);
+	sl_crash_after(point);
+	return rc;
 }
 
 void
@@ -147,11 +187,9 @@ sl_op_fsync_dir(enum sl_point point, const char *dir)
 
 	if (fd < 0)
 		return -errno;
-	sl_crash_before(point);
 	/* EINVAL and EROFS: a file system without a sync of directories (fsync(2)) */
-	if (sl_ops.fsync(fd) < 0 && errno != EINVAL && errno != EROFS)
+	if (sl_op_fsync(point, fd) < 0 && errno != EINVAL && errno != EROFS)
 		rc = -errno;
-	sl_crash_after(point);
 	close(fd);
 	return rc;
 }
@@ -162,12 +200,7 @@ sl_op_mkdirs(const char *dir, const char *below)
 	char part[SL_PATH_MAX], parent[SL_PATH_MAX];
 	size_t min = strlen(below), len = strlen(dir), i;
 	struct stat st;
-	int fd;
 
-	if (stat(dir, &st) == 0)
-		return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
-	if (errno != ENOENT)
-		return -errno;
 	if (len >= sizeof(part))
 		return -ENAMETOOLONG;
 	for (i = 1; i <= len; i++) {
@@ -177,18 +210,17 @@ sl_op_mkdirs(const char *dir, const char *below)
 			continue;
 		memcpy(part, dir, i);
 		part[i] = '\0';
-		if (SL_OP(OPEN_MKDIR, mkdir(part, 0755)) < 0) {
-			if (errno == EEXIST)
-				continue;
-			return -errno;
+		if (stat(part, &st) < 0) {
+			if (errno != ENOENT)
+				return -errno;
+			if (SL_OP(OPEN_MKDIR, mkdir(part, 0755)) < 0 && errno != EEXIST)
+				return -errno;
+		} else if (!S_ISDIR(st.st_mode)) {
+			return -ENOTDIR;
 		}
-		/* the new directory's own name must survive a power loss, too */
+		/* one that is there may have been made a moment ago, by another target or by a push that was killed */
 		sl_op_dirname(part, parent, sizeof(parent));
-		fd = sl_ops.open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-		if (fd >= 0) {
-			(void)sl_ops.fsync(fd);
-			close(fd);
-		}
+		(void)sl_op_fsync_dir(SL_POINT_MKDIR_FSYNC, parent);
 	}
 	return 0;
 }

@@ -9,8 +9,9 @@
  * The one table of operations through which publish and journal reach the file system, with a named crash point before
  * and after each.
  *
- * Environment: SLUICE_CRASH=<name>.before|after[:n] makes the process kill itself with SIGKILL at the nth passage of
- * that point; SLUICE_CRASH_LIST=<file> appends each point's name when it is first passed.
+ * Environment, unless built with -Dcrash_points=false: SLUICE_CRASH=<name>.before|after[:n] makes the process kill itself
+ * with SIGKILL at the nth passage of that point; SLUICE_CRASH_LIST=<file> appends each point's name when it is first
+ * passed; SLUICE_SKIP_FSYNC=<name> leaves out the fsync at that point, so that a test of power losses can be seen to fail.
  */
 
 #include <stdbool.h>
@@ -50,11 +51,17 @@ struct sl_ops {
 /** The table in use; tests put their own here before any thread starts. */
 extern struct sl_ops sl_ops;
 
-/** Read SLUICE_CRASH and SLUICE_CRASH_LIST. Main thread. @return 0, or -EINVAL: no such point */
+/** Read the environment. Main thread. @return 0, or -EINVAL: no such point */
 int sl_crash_setup(void);
 
+#ifdef SL_CRASH_POINTS
 extern bool sl_crash_armed;
+#else
+enum { sl_crash_armed = false };
+#endif
 void sl_crash_hit(enum sl_point point, bool after);
+/** SLUICE_SKIP_FSYNC names it. */
+bool sl_crash_skips(enum sl_point point);
 
 static inline void
 sl_crash_before(enum sl_point point)
@@ -79,10 +86,12 @@ sl_crash_after(enum sl_point point)
 		sl_op_result_;                                                                                         \
 	})
 
+/** fsync between its crash points. @return as fsync(2) */
+int sl_op_fsync(enum sl_point point, int fd);
 /** Write all of it. @return 0 or -errno */
 int sl_op_write_all(int fd, const void *data, size_t len);
 
-/** Make a directory and those above it, but none at or above `below`; new entries are fsynced. @return 0 or -errno */
+/** Make a directory and those above it, but none at or above `below`; their entries are fsynced. @return 0 or -errno */
 int sl_op_mkdirs(const char *dir, const char *below);
 /** fsync a directory by path. @return 0 or -errno */
 int sl_op_fsync_dir(enum sl_point point, const char *dir);

@@ -92,6 +92,7 @@ rescue(struct sl_job *job)
 	f->fd = fd;
 	f->ino = st.st_ino;
 	f->dev = st.st_dev;
+	f->pending_durable = false;
 	return 0;
 }
 
@@ -192,20 +193,37 @@ name_file(struct sl_job *job, bool *renamed)
 	return 0;
 }
 
+/* Whoever finds its bytes after a power loss does so by this name. Once a file: names do not become less durable. */
+static int
+keep_pending(struct sl_job *job, enum sl_point point)
+{
+	struct sl_file *f = job->file;
+	char dir[SL_PATH_MAX];
+	int rc;
+
+	if (f->pending_durable)
+		return 0;
+	sl_op_dirname(f->pending, dir, sizeof(dir));
+	rc = sl_op_fsync_dir(point, dir);
+	if (rc < 0)
+		return sl_job_fail(job, rc, "fsync", dir);
+	f->pending_durable = true;
+	return 0;
+}
+
 /* Before the name: its bytes, its owner and its working name are on the disk. */
 static int
 make_durable(struct sl_job *job)
 {
 	struct sl_file *f = job->file;
 	const struct sl_target_config *cfg = sl_file_config(f);
-	char dir[SL_PATH_MAX];
 	int rc, err;
 
 	if (SL_OP(PUBLISH_TRUNCATE, ftruncate(f->fd, (off_t)f->size)) < 0)
 		return sl_job_fail(job, -errno, "ftruncate", f->pending);
 	if (cfg->owner_user && SL_OP(PUBLISH_CHOWN, fchown(f->fd, cfg->owner_uid, cfg->owner_gid)) < 0)
 		return sl_job_fail(job, -errno, "fchown", f->pending);
-	if (SL_OP(PUBLISH_FSYNC, fsync(f->fd)) < 0)
+	if (sl_op_fsync(SL_POINT_PUBLISH_FSYNC, f->fd) < 0)
 		return sl_job_fail(job, -errno, "fsync", f->pending);
 	if (!is_our_file(f, f->pending, &err)) {
 		/* reported once, before anything is done about it */
@@ -215,9 +233,22 @@ make_durable(struct sl_job *job)
 		if (rc < 0)
 			return rc;
 	}
-	sl_op_dirname(f->pending, dir, sizeof(dir));
-	rc = sl_op_fsync_dir(SL_POINT_PUBLISH_FSYNC_DIR, dir);
-	return rc < 0 ? sl_job_fail(job, rc, "fsync", dir) : 0;
+	return keep_pending(job, SL_POINT_PUBLISH_FSYNC_DIR);
+}
+
+int
+sl_job_settle_unlinked(struct sl_job *job, const char *except)
+{
+	struct sl_target *t = job->target;
+	int rc;
+
+	if (!t->unlinked_dir[0] || strcmp(t->unlinked_dir, except) == 0)
+		return 0;
+	rc = sl_op_fsync_dir(SL_POINT_PUBLISH_FSYNC_GONE, t->unlinked_dir);
+	if (rc < 0 && rc != -ENOENT)
+		return sl_job_fail(job, rc, "fsync", t->unlinked_dir);
+	t->unlinked_dir[0] = '\0';
+	return 0;
 }
 
 /* Behind the name: it is durable, then the working name goes. */
@@ -232,13 +263,19 @@ finish_name(struct sl_job *job)
 	rc = sl_op_fsync_dir(SL_POINT_PUBLISH_FSYNC_NAME, dir);
 	if (rc < 0)
 		return sl_job_fail(job, rc, "fsync", dir);
+	rc = sl_job_settle_unlinked(job, dir);
+	if (rc < 0)
+		return rc;
 	/* not before: the descriptor is what saves the bytes if the directory goes away. And not later: NFS and FUSE
 	 * rename a file that is open instead of unlinking it */
 	if (f->fd >= 0)
 		close(f->fd);
 	f->fd = -1;
-	if (!f->renamed && SL_OP(PUBLISH_UNLINK, unlink(f->pending)) < 0 && errno != ENOENT)
+	if (f->renamed)
+		return 0;
+	if (SL_OP(PUBLISH_UNLINK, unlink(f->pending)) < 0 && errno != ENOENT)
 		return sl_job_fail(job, -errno, "unlink", f->pending);
+	snprintf(job->target->unlinked_dir, sizeof(job->target->unlinked_dir), "%s", dir);
 	return 0;
 }
 
@@ -290,11 +327,15 @@ sl_job_checkpoint(struct sl_job *job)
 	if (f) {
 		if (job->retry && sl_file_reopen(job) < 0)
 			return;
-		if (SL_OP(CHECKPOINT_FSYNC, fsync(f->fd)) < 0) {
+		if (sl_op_fsync(SL_POINT_CHECKPOINT_FSYNC, f->fd) < 0) {
 			sl_job_fail(job, -errno, "fsync", f->pending);
 			return;
 		}
+		if (keep_pending(job, SL_POINT_CHECKPOINT_FSYNC_DIR) < 0)
+			return;
 	}
+	if (sl_job_settle_unlinked(job, "") < 0)
+		return;
 	sl_crash_before(SL_POINT_CHECKPOINT_APPEND);
 	rc = sl_journal_checkpoint(t->journal, &t->ckpt);
 	if (rc < 0) {

@@ -128,11 +128,15 @@ settle_intent(struct sl_job *job, const struct sl_journal_state *s)
 	r->mark = s->intent.mark;
 	if (is_inode(s->intent_final, o->ino)) {
 		sl_op_dirname(s->intent_final, dir, sizeof(dir));
-		rc = sl_op_fsync_dir(SL_POINT_PUBLISH_FSYNC_NAME, dir);
+		rc = sl_op_fsync_dir(SL_POINT_RESUME_FSYNC_NAME, dir);
 		if (rc < 0)
 			return sl_job_fail(job, rc, "fsync", dir);
+		rc = sl_job_settle_unlinked(job, dir);
+		if (rc < 0)
+			return rc;
 		if (is_inode(o->pending, o->ino) && SL_OP(RESUME_UNLINK, unlink(o->pending)) < 0)
 			return sl_job_fail(job, -errno, "unlink", o->pending);
+		snprintf(t->unlinked_dir, sizeof(t->unlinked_dir), "%s", dir);
 		rc = sl_journal_done(t->journal, &r->mark);
 		return rc < 0 ? sl_job_fail(job, rc, "journal", sl_journal_path(t->journal)) : 0;
 	}
@@ -172,9 +176,17 @@ remove_leftovers(struct sl_target *t, const struct sl_journal_state *s)
 			(void)SL_OP(RESUME_UNLINK, unlink(s->opens[i]));
 		close(fd);
 	}
-	/* power was lost between unlink and its way to the disk */
-	if (s->done_pending[0] && is_inode(s->done_pending, s->done_ino))
+}
+
+/* Power was lost between the unlink of the newest file's working name and its way to the disk. */
+static void
+remove_done(struct sl_target *t, const struct sl_journal_state *s)
+{
+	if (!s->done_pending[0])
+		return;
+	if (is_inode(s->done_pending, s->done_ino))
 		(void)SL_OP(RESUME_UNLINK, unlink(s->done_pending));
+	sl_op_dirname(s->done_pending, t->unlinked_dir, sizeof(t->unlinked_dir));
 }
 
 static int
@@ -189,6 +201,8 @@ settle(struct sl_job *job)
 	r->closed = r->rewrite = false;
 	r->have = s->has_mark || s->has_intent;
 	r->changed = s->has_config && !sl_journal_same_config(&s->config, t->cfg);
+	/* before the journal knows a newer one */
+	remove_done(t, s);
 	if (s->has_intent)
 		rc = settle_intent(job, s);
 	else if (s->has_mark)

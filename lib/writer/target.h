@@ -119,6 +119,7 @@ struct sl_file {
 	uint64_t allocated;
 	uint64_t ino, dev;
 	uint32_t copy;         /**< the name was taken: _1, _2 ... */
+	bool pending_durable;  /**< its working name is on the disk */
 	bool named, renamed;   /**< it has its final name; by rename, not by link */
 	char pending[SL_PATH_MAX];
 	char final[SL_PATH_MAX];
@@ -275,6 +276,8 @@ struct sl_target {
 	uint64_t part_begin;
 	uint32_t part;
 	_Atomic uint64_t step;      /**< helpers: bytes to allocate ahead for the next file */
+	char made_dir[SL_PATH_MAX]; /**< helper: the newest directory whose own name is on the disk */
+	char unlinked_dir[SL_PATH_MAX]; /**< helper: the newest working name's removal from it may not be on the disk */
 	char last_base[SL_PATH_MAX]; /**< helper: newest final name without a copy number, and its copy number */
 	uint32_t last_copy;
 
@@ -515,6 +518,12 @@ void sl_job_publish(struct sl_job *job);
 void sl_job_checkpoint(struct sl_job *job);
 /** Is the target's mount there? @return 0, or -ENODEV with the job's error filled in */
 int sl_job_check_mount(struct sl_job *job);
+/**
+ * A power loss brings a working name back whose removal is not durable. The journal knows the newest one, which will be
+ * removed again; the next file's fsync settles it, unless that file is in another directory: then this does.
+ * @param except  the directory that is fsynced anyway
+ */
+int sl_job_settle_unlinked(struct sl_job *job, const char *except);
 void sl_file_set_direct(struct sl_file *f);
 /** Open the working file of a job that is tried again anew, at its old descriptor's number. @return 0 or -errno, as said */
 int sl_file_reopen(struct sl_job *job);
