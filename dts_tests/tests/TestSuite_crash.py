@@ -27,6 +27,8 @@ FIRST_CRASH = {
     "resume.fsync-name": "publish.link.after",
     "resume.unlink": "publish.link.after",
 }
+# These have a test case of their own.
+ELSEWHERE = ("rescue.fsync",)
 # These need a file that outgrows its first allocation and what goes between two checkpoints: a large capture.
 LARGE = ("checkpoint.fsync", "checkpoint.fsync-dir", "extend.fallocate")
 
@@ -105,13 +107,39 @@ class TestCrash(TestSuite):
         with open(POINTS, encoding="utf-8") as file:
             points = re.findall(r'^POINT\(\w+, "([\w.-]+)"\)', file.read(), re.MULTILINE)
         verify(len(points) > 20 and len(set(points)) == len(points), f"points in {POINTS}: {points}")
-        unknown = {*FIRST_CRASH, *FIRST_CRASH.values(), *LARGE}
+        unknown = {*FIRST_CRASH, *FIRST_CRASH.values(), *LARGE, *ELSEWHERE}
         unknown = {name.removesuffix(".before").removesuffix(".after") for name in unknown} - set(points)
         verify(not unknown, f"no such points any more: {unknown}")
-        jobs = [(point, side) for point in points for side in ("before", "after")]
+        jobs = [(point, side) for point in points if point not in ELSEWHERE for side in ("before", "after")]
         with ThreadPoolExecutor(PARALLEL) as pool:
             wrong = [text for text in pool.map(lambda job: self._at_point(*job), jobs) if text]
         verify(not wrong, f"{len(wrong)} of {len(jobs)}:\n" + "\n".join(wrong))
+
+    @func_test
+    def test_directory_taken_away(self) -> None:
+        """A push that dies while it copies a working file whose directory was taken away.
+
+        **Steps:**
+            * Follow a capture with one large window; rename the directory of the working file away; stop the push with
+              SLUICE_CRASH at the fsync of the copy, before and after it. Push again.
+
+        **Verify:**
+            * It dies there; names and bytes are those of a push that was left alone, and no working file is left.
+        """
+        expected = {}
+        for side in ("", "before", "after"):
+            push = Push(os.path.join(self.dir, f"push-{side}"), self.store, large=True)
+            if side:
+                words = push.follow_command()
+                with run.Process(words, env={"SLUICE_CRASH": f"rescue.fsync.{side}"}) as process:
+                    process.wait_until(lambda push=push: run.list_files(push.out, ".pending"), what="an open file")
+                    os.rename(push.out, push.out + ".away")
+                    process.signal(signal.SIGTERM)
+                    process.wait(rc=-signal.SIGKILL)
+            push.once()
+            expected = expected or run.read_tree(push.out)
+            difference = push.difference(expected)
+            verify(len(expected) == 1 and not difference, f"rescue.fsync.{side}: {difference}")
 
     # ------------------------------------------------------------ random moments
 

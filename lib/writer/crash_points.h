@@ -29,6 +29,8 @@ POINT(PUBLISH_FSYNC_NAME, "publish.fsync-name")
 POINT(PUBLISH_FSYNC_GONE, "publish.fsync-gone")
 POINT(PUBLISH_UNLINK, "publish.unlink")
 POINT(PUBLISH_DONE, "publish.done")
+/* a working file whose directory was taken away */
+POINT(RESCUE_FSYNC, "rescue.fsync")
 /* checkpoint */
 POINT(CHECKPOINT_FSYNC, "checkpoint.fsync")
 POINT(CHECKPOINT_FSYNC_DIR, "checkpoint.fsync-dir")

@@ -188,7 +188,10 @@ test_points(void **state)
 	unsigned int side, n;
 
 	(void)state;
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		/* TestSuite_crash takes the directory away */
+		if (strncmp(names[i], "rescue.", 7) == 0)
+			continue;
 		for (side = 0; side < 2; side++)
 			for (n = 0; n < 2; n++) {
 				char crash[80];
@@ -210,6 +213,7 @@ test_points(void **state)
 					assert_false(run_child(NULL, 0));
 				compare(crash);
 			}
+	}
 }
 
 static void

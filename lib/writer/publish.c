@@ -81,7 +81,7 @@ rescue(struct sl_job *job)
 	rc = copy_bytes(f->fd, fd, f->size);
 	if (rc == 0 && cfg->owner_user && sl_ops.fchown(fd, cfg->owner_uid, cfg->owner_gid) < 0)
 		rc = -errno;
-	if (rc == 0 && (sl_ops.fsync(fd) < 0 || sl_ops.fstat(fd, &st) < 0))
+	if (rc == 0 && (sl_op_fsync(SL_POINT_RESCUE_FSYNC, fd) < 0 || sl_ops.fstat(fd, &st) < 0))
 		rc = -errno;
 	if (rc < 0) {
 		(void)sl_ops.unlink(f->pending);
