@@ -27,8 +27,8 @@ FIRST_CRASH = {
     "resume.fsync-name": "publish.link.after",
     "resume.unlink": "publish.link.after",
 }
-# These have a test case of their own.
-ELSEWHERE = ("rescue.fsync",)
+# These have a test case of their own, the second one in TestSuite_power_loss.
+ELSEWHERE = ("rescue.fsync", "archive.fsync-dir")
 # These need a file that outgrows its first allocation and what goes between two checkpoints: a large capture.
 LARGE = ("checkpoint.fsync", "checkpoint.fsync-dir", "extend.fallocate")
 

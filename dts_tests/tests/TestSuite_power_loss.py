@@ -288,6 +288,22 @@ class TestPowerLoss(TestSuite):
             machine.lose()
             return push.wrong_now(before)
 
+    def _lose_archived(self, skip: str) -> str:
+        """Power goes after a reload has removed a target and put its journal away."""
+        with self._machine(self.store) as machine:
+            push = PowerPush(machine)
+            with machine.start(push.follow_command(), env={"SLUICE_SKIP_FSYNC": skip}) as process:
+                process.wait_until(lambda: os.path.exists(f"{push.state}/both.journal"), what="a journal")
+                process.wait_until(lambda: run.list_files(push.out, ".pending"), what="an open file")
+                lua.write_config(push.config, targets(push)[:2])
+                process.signal(signal.SIGHUP)
+                away = f"{push.state}/both.journal.removed-*"
+                process.wait_until(lambda: glob.glob(away), what="a journal that was put away")
+                # the rename is seen before its fsync has ended
+                process.stop()
+            machine.lose()
+            return "" if glob.glob(away) and not os.path.exists(f"{push.state}/both.journal") else "it is back\n"
+
     def _fsync_scenarios(self) -> dict:
         """Name of an fsync's point -> function that says what is wrong if it is left out."""
         at = self._lose_at
@@ -305,6 +321,7 @@ class TestPowerLoss(TestSuite):
             "journal.fsync-checkpoint": self._lose_begin,
             "journal.fsync-new": lambda skip: at(skip, "write", "*.journal", first=third),
             "journal.fsync-dir": lambda skip: at(skip, "unlink", "/out/0930/*"),
+            "archive.fsync-dir": self._lose_archived,
             "resume.fsync-name": lambda skip: at(skip, "link", "/out/0931/*", first="publish.link.after"),
         }
 

@@ -44,6 +44,8 @@ POINT(JOURNAL_COMPACT, "journal.compact")
 POINT(JOURNAL_FSYNC_NEW, "journal.fsync-new")
 POINT(JOURNAL_RENAME, "journal.rename")
 POINT(JOURNAL_FSYNC_DIR, "journal.fsync-dir")
+/* a target that a reload removes */
+POINT(ARCHIVE_FSYNC_DIR, "archive.fsync-dir")
 /* resume */
 POINT(RESUME_TRUNCATE, "resume.ftruncate")
 POINT(RESUME_FSYNC_NAME, "resume.fsync-name")

@@ -481,7 +481,7 @@ sl_resume_archive(const struct sl_writers *all, const char *file_desc, char *err
 		sl_error_text(errbuf, "%.2048s: cannot be renamed to .removed-%s: %s", from, when, strerror(-rc));
 		return rc;
 	}
-	return sl_op_fsync_dir(SL_POINT_JOURNAL_FSYNC, all->params.state_dir);
+	return sl_op_fsync_dir(SL_POINT_ARCHIVE_FSYNC_DIR, all->params.state_dir);
 }
 
 struct probe {
