@@ -413,3 +413,34 @@ class TestLaunch(TestSuite):
             push.signal(signal.SIGTERM)
             result = push.wait(60)
         verify(f"map: {stage_map}" in result.out, result.describe())
+
+    @func_test
+    def test_units(self) -> None:
+        """The units for systemd are what systemd and sluice understand.
+
+        **Steps:**
+            * systemd-analyze verify on each unit of config/systemd, with the programs' places replaced by real ones.
+            * Ask the command of each unit that is sluice's own for its --help.
+
+        **Verify:**
+            * No complaint; each option that a unit gives is one that the command knows.
+        """
+        units = os.path.join(run.REPO, "config", "systemd")
+        names = sorted(os.listdir(units))
+        verify(len(names) == 3, f"units: {names}")
+        for name in names:
+            with open(f"{units}/{name}", encoding="utf-8") as file:
+                text = file.read()
+            text = text.replace("/opt/sluice/bin/sluice", run.SLUICE).replace("/opt/sluice/config", os.path.dirname(LAUNCH))
+            text = re.sub(r"^Documentation=.*\n", "", text, flags=re.M)
+            with open(f"{self.dir}/{name}", "w", encoding="utf-8") as file:
+                file.write(text)
+        for name in names:
+            said = run.run(["systemd-analyze", "verify", f"{self.dir}/{name}"])
+            verify(name not in said.err, f"systemd says\n{said.describe()}")
+            with open(f"{self.dir}/{name}", encoding="utf-8") as file:
+                start = re.search(r"^ExecStart=(.*)$", file.read(), re.M).group(1).split()
+            if start[0] == run.SLUICE:
+                known = run.run([run.SLUICE, start[1], "--help"]).out
+                unknown = [word for word in start if word.startswith("--") and word not in known]
+                verify(not unknown, f"{name}: options {unknown} of {start}")
