@@ -16,6 +16,8 @@
 
 #define ERRBUF 1024
 #define NAME_SIZE sizeof(((struct sockaddr_un *)0)->sun_path)
+#define ANYBODY (-1)
+#define NO_CONCERN (-2)
 #define TAIL 48 /* bytes of what is claimed that are readable in `ss -xl` */
 
 struct claim {
@@ -74,7 +76,10 @@ clean_path(const char *path, char *out)
 	out[n] = '\0';
 }
 
-/* Who listens there. @return its process number, 0: nobody any more; -1: somebody who has no business with our names */
+/*
+ * Who listens there. @return its process number; 0: nobody any more; ANYBODY: it is not known, since so many have asked
+ * before; NO_CONCERN: somebody who has no business with our names
+ */
 static pid_t
 owner_of(int fd, const struct sockaddr_un *address, socklen_t len)
 {
@@ -82,13 +87,23 @@ owner_of(int fd, const struct sockaddr_un *address, socklen_t len)
 	socklen_t size = sizeof(peer);
 
 	if (connect(fd, (const struct sockaddr *)address, len) < 0)
-		return errno == ECONNREFUSED ? 0 : -1;
+		return errno == ECONNREFUSED ? 0 : ANYBODY;
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
-		return -1;
+		return ANYBODY;
 	/* Anybody may take any name: what an ordinary user takes does not stop root's push. */
 	if (peer.uid != 0 && peer.uid != geteuid())
-		return -1;
+		return NO_CONCERN;
 	return peer.pid;
+}
+
+static const char *
+process_text(pid_t pid, char text[32])
+{
+	if (pid > 0)
+		snprintf(text, 32, "process %ld", (long)pid);
+	else
+		snprintf(text, 32, "another process");
+	return text;
 }
 
 /* @return 0; -EBUSY and *owner; other -errno of socket() */
@@ -105,13 +120,14 @@ take(struct claim *claim, pid_t *owner)
 	if (claim->fd < 0)
 		return -errno;
 	if (bind(claim->fd, (const struct sockaddr *)&address, size) == 0) {
-		/* others learn by it who has the name; nobody is ever accepted */
-		if (listen(claim->fd, 1) == 0)
+		/* Others learn by it who has the name. Nobody is ever accepted, so each that asks takes a place for
+		 * good. */
+		if (listen(claim->fd, SOMAXCONN) == 0)
 			return 0;
 		rc = -errno;
 	} else if (errno == EADDRINUSE) {
 		*owner = owner_of(claim->fd, &address, size);
-		rc = *owner > 0 ? -EBUSY : 0;
+		rc = *owner > 0 || *owner == ANYBODY ? -EBUSY : 0;
 	} else {
 		rc = -errno;
 	}
@@ -156,7 +172,7 @@ static int
 add_target(struct push_claims *new, const struct push_claims *old, const struct sl_target_config *t,
 	const char *log_dir, char *errbuf)
 {
-	char text[2 * PATH_MAX], clean[2 * PATH_MAX];
+	char text[2 * PATH_MAX], clean[2 * PATH_MAX], process[32];
 	pid_t owner = 0;
 	int rc;
 
@@ -165,10 +181,8 @@ add_target(struct push_claims *new, const struct push_claims *old, const struct 
 	rc = add(new, old, "path", clean, &owner);
 	if (rc == -EBUSY) {
 		snprintf(errbuf, ERRBUF,
-			"target \"%s\": Path %.500s is being pushed to by process %ld; give this push another Path, or "
-			"stop "
-			"that one",
-			t->desc, t->path, (long)owner);
+			"target \"%s\": Path %.500s is being pushed to by %s; give this push another one, or stop that",
+			t->desc, t->path, process_text(owner, process));
 		return rc;
 	}
 	if (rc == 0 && log_dir) {
@@ -179,10 +193,8 @@ add_target(struct push_claims *new, const struct push_claims *old, const struct 
 		rc = add(new, old, "log", clean, &owner);
 		if (rc == -EBUSY)
 			snprintf(errbuf, ERRBUF,
-				"target \"%s\": process %ld writes a log of this name in %.500s; name another "
-				"directory "
-				"with --log-dir",
-				t->desc, (long)owner, log_dir);
+				"target \"%s\": %s writes a log of this name in %.500s; name another with --log-dir",
+				t->desc, process_text(owner, process), log_dir);
 	}
 	if (rc && rc != -EBUSY)
 		snprintf(errbuf, ERRBUF, "target \"%s\": a socket for its claim of %.500s: %s", t->desc, t->path,

@@ -164,11 +164,14 @@ push_lag_look(struct push_lag_store *l, uint64_t lowest_sequence)
 
 /* ---------------------------------------------------------------- how far */
 
-/* Record bytes of the chunks from first on, and the time of the first one. */
+/*
+ * Record bytes of the chunks from first on, and the time of the first one. The last one is always read: all others are
+ * full, if packets come fast enough that chunks must be estimated.
+ */
 static void
 ask(struct push_lag_store *l, struct part *part, uint64_t first)
 {
-	uint64_t chunks = part->committed - first, sum = 0, read = 0;
+	uint64_t chunks = part->committed - first - 1, sum = 0, read = 0, last = 0;
 	uint64_t samples = chunks < SAMPLES ? chunks : SAMPLES;
 	struct sl_chunk chunk;
 
@@ -181,7 +184,12 @@ ask(struct push_lag_store *l, struct part *part, uint64_t first)
 		if (part->ns_from == 0)
 			part->ns_from = chunk.min_ts;
 	}
-	part->bytes = read == 0 ? chunks * SL_CHUNK_SIZE : read == chunks ? sum : sum / read * chunks;
+	if (sl_capture_peek(part->capture, part->committed - 1, l->header, &chunk) == 0) {
+		last = chunk.records_len;
+		if (part->ns_from == 0)
+			part->ns_from = chunk.min_ts;
+	}
+	part->bytes = last + (read == 0 ? chunks * SL_CHUNK_SIZE : read == chunks ? sum : sum / read * chunks);
 	part->asked_first = first;
 	part->asked = true;
 }
@@ -244,8 +252,10 @@ push_lag_of(struct push_lag_store *l, const struct sl_position *position, struct
 			ask(l, part, first);
 		lag->chunks += part->committed - first;
 		lag->bytes += part->bytes;
-		if (from == 0)
+		if (from == 0) {
 			from = part->ns_from;
+			lag->expires = sl_capture_info(part->capture)->expires;
+		}
 	}
 	if (lag->chunks == 0)
 		return;

@@ -10,6 +10,8 @@
  * few chunk headers, so it may wait for the disk.
  */
 
+#include <stdbool.h>
+
 #include "sl_ring.h"
 #include "sl_store.h"
 
@@ -20,6 +22,7 @@ struct push_lag {
 	uint64_t bytes;       /**< of their packet records: exact for a few chunks, else estimated from 32 of them */
 	uint64_t ns;          /**< of capture time: from the oldest of them to the newest packet or heartbeat; 0: none */
 	unsigned int percent; /**< of what the store can hold before retention removes it; 0 to 100 */
+	bool expires;         /**< the oldest of them lies in a capture that retention may remove */
 	unsigned int warning; /**< 50 or 80: it has been above that for some seconds; push_watch.c sets it */
 };
 

@@ -15,6 +15,7 @@
 #include "sl_store.h"
 
 #define DEFAULT_LOG_DIR "/mnt/store0/log"
+#define DEFAULT_ONCE_LOG_DIR DEFAULT_LOG_DIR "/once"
 #define DEFAULT_STATE_ROOT "/var/lib/sluice"
 #define DEFAULT_RETRY_FOR_NS 60000000000ull
 #define DEFAULT_STOP_TIMEOUT_NS 30000000000ull
@@ -31,13 +32,14 @@ usage(FILE *out)
 		"  --store DIR        capture store (default: %s)\n"
 		"  --capture NAME     this capture instead of the active one\n"
 		"  --once             push what is committed now, close the last split, exit\n"
-		"  --from TIME        with --once: packets of this time and later, also from captures before the\n"
-		"  --to TIME          active one; packets before this time. Seconds since 1970, or\n"
+		"  --from TIME        with --once or --to: packets of this time and later, also from captures before "
+		"the\n"
+		"  --to TIME          active one; packets before this time, once. Seconds since 1970, or\n"
 		"                     YYYY-MM-DDTHH:MM:SS with Z, +hh:mm, or nothing for local time\n"
 		"  --state-dir DIR    journals, for going on after a stop or a crash (default when following:\n"
 		"                     %s/<name of the configuration>; with --once: none)\n"
 		"  --log-dir DIR      log files of the targets (default: %s;\n"
-		"                     with --once: none if that is missing)\n"
+		"                     with --once: once in it, none if that is missing)\n"
 		"  --retry-for S      with --once: give up a failing target after S seconds (default: 60)\n"
 		"  --stop-timeout S   after a signal: leave a hung target after S seconds (default: 30)\n"
 		"  --sink KIND        file, or null: everything but the write call;\n"
@@ -146,8 +148,12 @@ complete(struct push_options *options)
 			options->store);
 		return SL_EXIT_REFUSED;
 	}
-	if ((options->from != 0 || options->to != UINT64_MAX) && !options->once) {
-		fprintf(stderr, "sluice push: --from and --to push what was captured then: they need --once\n");
+	/* What has an end is pushed once. */
+	if (options->to != UINT64_MAX)
+		options->once = true;
+	if (options->from != 0 && !options->once) {
+		fprintf(stderr,
+			"sluice push: --from pushes what was captured since: it needs --once (up to now) or --to\n");
 		return SL_EXIT_REFUSED;
 	}
 	if (options->from >= options->to) {
@@ -158,7 +164,8 @@ complete(struct push_options *options)
 		return SL_EXIT_REFUSED;
 	if (!options->log_dir && options->sink == SL_SINK_FILE) {
 		if (is_dir(DEFAULT_LOG_DIR)) {
-			options->log_dir = DEFAULT_LOG_DIR;
+			/* A live push has the logs' own directory, and targets of the same names, perhaps. */
+			options->log_dir = options->once ? DEFAULT_ONCE_LOG_DIR : DEFAULT_LOG_DIR;
 		} else if (!options->once) {
 			fprintf(stderr,
 				"sluice push: no directory %s for the targets' logs: name one with --log-dir DIR\n",

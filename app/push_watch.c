@@ -98,7 +98,8 @@ judge(struct push_watch *w, unsigned int t)
 	struct seen_target *seen = &w->targets[t];
 
 	for (unsigned int i = 0; i < LEVELS; i++) {
-		seen->above[i] = seen->lag.percent < levels[i] ? 0 : seen->above[i] + 1;
+		/* What is never removed is not lost, however far behind. */
+		seen->above[i] = seen->lag.percent < levels[i] || !seen->lag.expires ? 0 : seen->above[i] + 1;
 		if (seen->lag.percent < levels[i] / 2)
 			seen->said[i] = false;
 		if (seen->above[i] < LOOKS)

@@ -193,6 +193,21 @@ fresh_position(const struct push *push, unsigned int t)
 	return fresh;
 }
 
+/* A journal that lies behind a range would let nothing of it be pushed, without a word. */
+static int
+check_range(const struct push *push, const char *desc, const struct sl_position *first)
+{
+	const struct push_options *o = &push->options;
+
+	if ((o->from == 0 && o->to == UINT64_MAX) || sl_position_cmp(first, &push->end) <= 0)
+		return 0;
+	fprintf(stderr,
+		"sluice push: target \"%s\": its journal in %s lies behind this range, so it is another push's; name "
+		"another --state-dir\n",
+		desc, o->state_dir);
+	return -EINVAL;
+}
+
 /* The journal knows its capture by UUID: a store that was made anew may use the same sequence number again. */
 int
 push_resume_position(const struct push *push, const char *desc, const struct sl_resume *resume,
@@ -208,11 +223,14 @@ push_resume_position(const struct push *push, const char *desc, const struct sl_
 		*first = resume->position;
 		first->sequence = sl_capture_info(capture)->sequence;
 		sl_capture_close(capture);
-	} else if (rc != -ENOENT) {
+		return check_range(push, desc, first);
+	}
+	if (rc != -ENOENT) {
 		/* It is there: starting afresh would lose packets that a mended store still has. */
 		fprintf(stderr, "sluice push: target \"%s\": the capture that its journal names: %s\n", desc, errbuf);
 		return rc;
-	} else if (resume->position.sequence < sl_capture_info(push->first)->sequence) {
+	}
+	if (resume->position.sequence < sl_capture_info(push->first)->sequence) {
 		/* Older captures were removed: go on with what is left of the stream; the reader reports the gap. */
 		*first = resume->position;
 		first->packet = 0;

@@ -5,6 +5,8 @@ The oracle for packets is editcap's -A and -B; the one for files and windows is 
 """
 
 import os
+import signal
+import subprocess
 
 from api.test import verify
 from framework import lua, oracle, pcap, run, traffic
@@ -119,6 +121,7 @@ class TestHistoric(TestSuite):
         config = lua.write_config(f"{self.dir}/c.lua", [lua.target("all", f"{self.dir}/out/x", MinFree=0)])
         for args, said in (
             (("--from", "1"), "--once"),
+            (("--from", "1", "--capture", "part1"), "--once"),
             (("--once", "--from", "yesterday"), "--from yesterday"),
             (("--once", "--from", "20", "--to", "10"), "not before --to"),
         ):
@@ -134,3 +137,153 @@ class TestHistoric(TestSuite):
         result = run.push_once(config, store, "--from", "1", rc=2)
         verify("mac.lua:" in result.err and "FilterBPF" in result.err, f"the filter is not named\n{result.describe()}")
         verify(not os.path.exists(f"{self.dir}/out"), "something was made")
+
+    # ------------------------------------------------------------ beside a live push
+
+    def _live(self, *fields: dict) -> tuple[run.Process, run.Process, str]:
+        """A capture "live" of the whole source that is still open behind part0 to part2 of a store, and a push that follows it."""
+        store = f"{self.dir}/store"
+        subprocess.run(["cp", "-r", self.store, store], check=True)
+        feeder = self.enter(run.Process([run.SLUICE, "import", "--store", store, "--capture", "live", "-"], stdin=subprocess.PIPE))
+        with open(self.source, "rb") as file:
+            self.blob = file.read()
+        feeder.popen.stdin.write(self.blob[: len(self.blob) // 2])
+        feeder.popen.stdin.flush()
+        run.wait_until(lambda: os.path.exists(f"{store}/live/capture.json"), 20, "the live capture")
+        target = lua.target("all", f"{self.dir}/live/x", MinFree=0)
+        config = lua.write_config(f"{self.dir}/live.lua", [{**target, **dict(*fields)}], {"FollowStart": True})
+        push = self.enter(run.push_start(config, store, "--state-dir", f"{self.dir}/live.state", "--log-dir", f"{self.dir}/live.log"))
+        push.wait_until(lambda: run.list_files(f"{self.dir}/live", ".pcap"), 30, "the live push's first file")
+        return feeder, push, store
+
+    @func_test
+    def test_beside_live(self) -> None:
+        """Ranges are pushed while a live push runs, and neither knows of the other.
+
+        **Steps:**
+            * A live push follows a growing capture behind three older ones. Beside it, without --once: a range over the edges of
+              the older ones; one of a single capture by --capture; a range of the live capture; the first one again with a state
+              directory, killed in the middle and run again; once more with a range that lies before it.
+            * End the live capture and the live push.
+
+        **Verify:**
+            * Each range's packets are those of the time, by tcpdump's capture cut with editcap, also after the kill; they have
+              journals and logs of their own.
+            * A state directory of a later range is refused, since nothing would be pushed.
+            * The live push's files are those of a push that was alone.
+        """
+        feeder, live, store = self._live()
+        wanted = [packet for packet in self.packets if START + 50 <= packet.ts / SECOND < START + 200]
+        cut = f"{self.dir}/cut.pcap"
+        run.run(["editcap", "-F", "nsecpcap", "-A", str(START + 50), "-B", str(START + 200), self.source, cut])
+        oracle.verify_same_packets(pcap.read_packets(cut), wanted, "editcap")
+        half = self._ranges(store, wanted)
+        self._killed_range(store, wanted)
+
+        feeder.popen.stdin.write(self.blob[len(self.blob) // 2 :])
+        feeder.popen.stdin.close()
+        feeder.wait(30)
+        live.wait_until(lambda: len(run.list_files(f"{self.dir}/live", ".pcap")) >= 5, 30, "the last whole minute")
+        result = live.stop(30)
+        verify(result.err == "", result.describe())
+        oracle.verify_same_packets(self._got(f"{self.dir}/live"), self.packets, "the live push")
+        verify(half > 0, "the live capture's range was empty")
+
+    def _ranges(self, store: str, wanted: list[pcap.Packet]) -> int:
+        """Push ranges of the old captures and of the live one; packets of the latter."""
+        span = ("--from", str(START + 50), "--to", str(START + 200))
+
+        def push(name: str, *args: str) -> list[pcap.Packet]:
+            config = lua.write_config(f"{self.dir}/{name}.lua", [lua.target("all", f"{self.dir}/{name}/x", MinFree=0)])
+            logs = f"{self.dir}/{name}.log"
+            state = f"{self.dir}/{name}.state"
+            command = ("push", "--config", config, "--store", store, "--no-huge", "--state-dir", state, "--log-dir", logs)
+            run.sluice(*command, *args)
+            verify(os.path.exists(f"{state}/all.journal") and os.path.exists(f"{logs}/push_all.cur"), f"{name}: no journal or log")
+            return self._got(f"{self.dir}/{name}")
+
+        # Without --capture a time means every capture, so the live one gives its packets too; this capture repeats the old ones.
+        live = push("inside", "--capture", "live", *span)
+        verify(live == wanted[: len(live)] and len(live) > 100, f"{len(live)} packets of the live capture")
+        both = push("old", *span)
+        # The live capture comes last, so it finds the old ones' names taken; meanwhile more of it may be committed.
+        more = sorted(wanted + wanted[: len(both) - len(wanted)], key=repr)
+        verify(len(both) >= len(wanted) + len(live) and sorted(both, key=repr) == more, f"{len(both)} packets, {len(live)} of them live")
+        one = push("one", "--capture", "part1", *span)
+        oracle.verify_same_packets(one, [p for p in wanted if self.edges[0] <= p.ts < self.edges[1]], "part1")
+        return len(live)
+
+    def _killed_range(self, store: str, wanted: list[pcap.Packet]) -> None:
+        """A range of part0 to part2 alone, killed while a second target can't write, and run again."""
+        out = f"{self.dir}/killed"
+        old = f"{self.dir}/old.store"
+        subprocess.run(["cp", "-r", self.store, old], check=True)
+        with open(f"{self.dir}/wall", "w", encoding="ascii"):
+            pass
+        bad = lua.target("bad", f"{self.dir}/wall/x", MinFree=0)
+        config = lua.write_config(f"{self.dir}/killed.lua", [lua.target("all", f"{out}/x", MinFree=0), bad])
+        args = ["push", "--config", config, "--store", old, "--no-huge", "--from", str(START + 50), "--to", str(START + 200)]
+        args += ["--state-dir", f"{self.dir}/killed.state", "--log-dir", f"{self.dir}/killed.log"]
+        with run.sluice_start(*args) as push:
+            push.wait_until(lambda: run.list_files(out, ".pcap"), 30, "a file")
+            push.signal(signal.SIGKILL)
+            push.wait(10, rc=None)
+        os.unlink(f"{self.dir}/wall")
+        run.sluice(*args)
+        oracle.verify_same_packets(self._got(out), wanted, "after a kill")
+        oracle.verify_same_packets(self._got(f"{self.dir}/wall"), wanted, "the target that could not write before")
+        earlier = [*args[: args.index("--from")], "--from", str(START), "--to", str(START + 2), *args[args.index("--state-dir") :]]
+        result = run.sluice(*earlier, rc=1)
+        verify('target "all"' in result.err and "another --state-dir" in result.err, result.describe())
+
+    @func_test
+    def test_claims(self) -> None:
+        """A Path, a log and a state directory are one push's.
+
+        **Steps:**
+            * While a live push runs: push ranges to its Path; spelled otherwise; with its separator at the end; with the same log directory
+              and Desc; with its state directory; with the null sink; another Path beside it in the same directory.
+            * Two ranges with one Path, the first of which waits for a target that can't write.
+            * Kill the live push, and push to its Path.
+
+        **Verify:**
+            * Exit 2 with target, Path and the process's number, and nothing is made: only the null sink and the other Path run.
+            * The second range is refused while the first runs. What was killed holds nothing.
+        """
+        feeder, live, store = self._live()
+        out = f"{self.dir}/live"
+        span = ("--to", str(START + 60))
+
+        def push(path: str, *args: str, desc: str = "all", rc: int = 0) -> run.Result:
+            config = lua.write_config(f"{self.dir}/claim.lua", [lua.target(desc, path, MinFree=0)])
+            return run.sluice("push", "--config", config, "--store", store, "--no-huge", *span, *args, rc=rc)
+
+        for path in (f"{out}/x", f"{out}//./y/../x", f"{out}/x_"):
+            result = push(path, rc=None)
+            verify(result.rc == 2, f"{result.describe()}\nthe live push:\n{live.result().describe()}")
+            verify(f"process {live.pid}" in result.err and f'"all": Path {path}' in result.err, result.describe())
+        result = push(f"{self.dir}/other/x", "--log-dir", f"{self.dir}/live.log", rc=2)
+        verify(f"process {live.pid}" in result.err and "--log-dir" in result.err, result.describe())
+        result = push(f"{self.dir}/other/x", "--state-dir", f"{self.dir}/live.state", rc=1)
+        verify("in use by another push" in result.err, result.describe())
+        verify(not os.path.exists(f"{self.dir}/other"), "something was made")
+        push(f"{out}/x", "--sink", "null")
+        push(f"{out}/z", "--log-dir", f"{self.dir}/live.log", desc="z")
+        verify(any(name.startswith("z_") for name in run.list_files(out)), "another Path beside it was not pushed to")
+
+        wall = f"{self.dir}/wall"
+        with open(wall, "w", encoding="ascii"):
+            pass
+        targets = [lua.target("bad", f"{wall}/x", MinFree=0), lua.target("good", f"{self.dir}/good/x", MinFree=0)]
+        config = lua.write_config(f"{self.dir}/first.lua", targets)
+        with run.sluice_start("push", "--config", config, "--store", store, "--no-huge", *span) as first:
+            first.wait_until(lambda: run.list_files(f"{self.dir}/good", ".pcap"), 30, "the first range's file")
+            result = push(f"{self.dir}/good/x", rc=2)
+            verify(f"process {first.pid}" in result.err, result.describe())
+            os.unlink(wall)
+            first.wait(60)
+        push(f"{self.dir}/good/x")
+
+        live.kill()
+        push(f"{out}/x")
+        feeder.kill()
