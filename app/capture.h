@@ -6,14 +6,15 @@
 
 /**
  * @file
- * One `sluice capture`: what cmd_capture.c (runs it), capture_options.c (its command line), capture_roll.c (when a new
- * capture begins) and capture_report.c (what it says) share. Main thread only.
+ * One `sluice capture`: what cmd_capture.c (runs it), capture_options.c (its command line), capture_roll.c (new
+ * captures) and capture_report.c (what it says) share. Main thread only.
  */
 
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "capture_when.h"
 #include "lcore_map.h"
 #include "sl_capture.h"
 #include "sl_ring.h"
@@ -21,19 +22,6 @@
 
 #define CAPTURE_STAGE_RX 1u
 #define CAPTURE_STAGE_STORE 2u
-
-/** When a new capture begins. */
-struct capture_roll_options {
-	enum {
-		CAPTURE_ROLL_NEVER,
-		CAPTURE_ROLL_DAILY,
-		CAPTURE_ROLL_HOURLY,
-		CAPTURE_ROLL_SECONDS,
-	} every;
-	uint64_t seconds; /**< ROLL_SECONDS: at multiples of this since 1970 UTC */
-	bool utc;         /**< midnight and full hours of UTC instead of local time */
-	uint64_t bytes;   /**< record bytes after which a new one begins; 0: never */
-};
 
 struct capture_options {
 	const char *store;
@@ -94,12 +82,6 @@ uint64_t capture_monotonic_ns(void);
 int capture_options_parse(int argc, char **argv, struct capture_options *options);
 
 /* ---------------------------------------------------------------- capture_roll.c */
-
-/** Parse `daily`, `hourly` or seconds. @return 0 or -EINVAL */
-int capture_roll_parse(const char *text, struct capture_roll_options *roll);
-
-/** The next time at which a new capture is due after a time; UINT64_MAX: never. ns since 1970 UTC. */
-uint64_t capture_roll_next(const struct capture_roll_options *roll, uint64_t after);
 
 /** Begin to wait for the first roll. */
 void capture_roll_begin(struct capture *capture);

@@ -196,6 +196,21 @@ map_stages(struct capture *c)
 
 /* ---------------------------------------------------------------- beginning */
 
+static void
+wake_store(void *ctx)
+{
+	sl_bell_ring(ctx);
+}
+
+static struct sl_bell *
+store_bell(const struct capture *c)
+{
+	for (unsigned int i = 0; i < c->lcore_count; i++)
+		if (c->map[i].stages & CAPTURE_STAGE_STORE)
+			return &c->lcores[i]->bell;
+	return NULL;
+}
+
 static struct sl_live_params
 live_params(const struct capture *c)
 {
@@ -211,6 +226,8 @@ live_params(const struct capture *c)
 		.promiscuous = o->promiscuous,
 		.snap_len = o->snap_len,
 		.buffer_bytes = o->buffer_bytes,
+		.wake = wake_store,
+		.wake_ctx = store_bell(c),
 		.filter = o->filter,
 	};
 }

@@ -268,6 +268,8 @@ sl_live_create(const struct sl_live_params *params, struct sl_live **live, char 
 	memset(l, 0, sizeof(*l));
 	l->snap_len = params->snap_len;
 	l->merge = must_merge(params);
+	l->wake = params->wake;
+	l->wake_ctx = params->wake_ctx;
 	atomic_store(&l->roll.at, UINT64_MAX);
 	place_queues(l, params);
 	begin_clock(l);

@@ -45,6 +45,7 @@ struct lane {
 	/* What an interface has given in one look, on its way to the store's lcore. */
 	struct rte_mbuf *batch[INTERFACE_BURST];
 	unsigned int batched;
+	uint64_t busy_at; /* when the last packet came, ns */
 	uint8_t scratch[65536]; /* a packet of several mbufs, in one piece */
 };
 
@@ -65,6 +66,8 @@ struct sl_live {
 	uint32_t link_type;
 	bool merge;
 	bool has_filter;
+	void (*wake)(void *ctx);
+	void *wake_ctx;
 	struct bpf_program filter; /* for DPDK ports; the kernel filters interfaces */
 	struct rte_mempool *pool;  /* merging: copies of interfaces' packets */
 	int stamp_offset;          /* of the time in an mbuf */

@@ -16,6 +16,7 @@
 #include "port_live.h"
 
 #define PREFETCH_AHEAD 4
+#define VDEV_AWAKE_NS 100000000u /* after so much silence a virtual port is looked at once a millisecond */
 
 static void
 count(_Atomic uint64_t *counter, uint64_t n)
@@ -235,13 +236,15 @@ sl_live_rx_poll(struct sl_live *live, unsigned int number)
 {
 	struct lane *lane = &live->lanes[number];
 	enum sl_live_poll result = SL_LIVE_IDLE;
+	uint64_t now = live_now(live);
 
 	for (unsigned int i = 0; i < lane->count; i++) {
 		struct port_queue *q = lane->queues[i];
-		uint64_t now = live_now(live);
 		unsigned int n;
 		bool full;
 
+		if (i > 0)
+			now = live_now(live);
 		if (atomic_load_explicit(&q->drained, memory_order_relaxed))
 			continue;
 		if (q->pcap) {
@@ -250,8 +253,9 @@ sl_live_rx_poll(struct sl_live *live, unsigned int number)
 		} else {
 			n = receive_ethdev(live, lane, q, now);
 			full = n == PORT_BURST;
-			/* A NIC's queue is short: it does not wait for a millisecond. */
-			if (result == SL_LIVE_IDLE)
+			/* A NIC's queue is short: it does not wait for a millisecond. Behind the others is a kernel or nobody. */
+			if (result == SL_LIVE_IDLE &&
+				(q->port->spec.kind == SL_PORT_PCI || now - lane->busy_at < VDEV_AWAKE_NS))
 				result = SL_LIVE_WAITING;
 		}
 		if (n > 0)
@@ -259,6 +263,11 @@ sl_live_rx_poll(struct sl_live *live, unsigned int number)
 		if (is_drained(live, n, now))
 			atomic_store_explicit(&q->drained, true, memory_order_release);
 		tell_progress(q, now, full);
+	}
+	if (result == SL_LIVE_BUSY) {
+		lane->busy_at = now;
+		if (live->merge && live->wake)
+			live->wake(live->wake_ctx);
 	}
 	return result;
 }

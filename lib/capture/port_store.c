@@ -265,5 +265,8 @@ sl_live_store_poll(struct sl_live *live)
 		fail(live, ret, errbuf);
 	if (now - live->looked_at >= LOOK_EVERY_NS)
 		look_around(live, now);
-	return n ? SL_LIVE_BUSY : live->merge ? SL_LIVE_WAITING : SL_LIVE_IDLE;
+	if (n)
+		return SL_LIVE_BUSY;
+	/* What is held back waits for other queues to say how far they are: that wakes nobody. */
+	return live->merge && merge_holds(live->streams, live->queue_count) ? SL_LIVE_WAITING : SL_LIVE_IDLE;
 }

@@ -115,6 +115,9 @@ struct sl_live_params {
 	bool promiscuous;
 	uint32_t snap_len;       /**< bytes kept of a packet */
 	uint32_t buffer_bytes;   /**< of the kernel's ring of each interface's queue */
+	/** With store_apart: called on a lane's lcore when it has handed packets to the store's, which may be asleep. Or NULL. */
+	void (*wake)(void *ctx);
+	void *wake_ctx;
 	const char *filter;      /**< only what this expression (pcap-filter(7)) accepts is kept; NULL: all */
 };
 
