@@ -46,6 +46,7 @@ struct port_queue {
 	uint16_t number;       /**< within its port */
 	pcap_t *pcap;          /**< interfaces only */
 	uint64_t last_ts;      /**< the lane's own */
+	uint64_t after_stop;   /**< the lane's own: packets taken since it was to stop */
 	struct rte_ring *ring; /**< merging only: mbufs with their times, to the store's lcore */
 
 	/* What the lane has seen; it alone writes. */

@@ -22,9 +22,10 @@
 
 /* Packets of several queues are brought into order as far as they lie within this. */
 #define LIVE_WINDOW_NS 20000000u
-/* A stop waits for what the kernel holds back, but not for a port that never ends. */
+/* A stop waits for what the kernel holds back; of a port that never ends it takes what any queue may have held. */
 #define LIVE_STOP_MIN_NS 25000000u
 #define LIVE_STOP_MAX_NS 200000000u
+#define LIVE_STOP_PACKETS 131072u
 
 enum roll_state {
 	ROLL_NONE,

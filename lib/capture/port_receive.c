@@ -222,13 +222,16 @@ tell_progress(struct port_queue *q, uint64_t now, bool full)
 }
 
 static bool
-is_drained(const struct sl_live *live, unsigned int received, uint64_t now)
+is_drained(const struct sl_live *live, struct port_queue *q, unsigned int received, uint64_t now)
 {
 	uint64_t stop_at = atomic_load_explicit(&live->stop_at, memory_order_acquire);
 
 	if (stop_at == 0)
 		return false;
-	return (received == 0 && now >= stop_at + LIVE_STOP_MIN_NS) || now >= stop_at + LIVE_STOP_MAX_NS;
+	q->after_stop += received;
+	/* Time alone says nothing: this lcore may not have run. */
+	return (received == 0 && now >= stop_at + LIVE_STOP_MIN_NS) ||
+	       (q->after_stop >= LIVE_STOP_PACKETS && now >= stop_at + LIVE_STOP_MAX_NS);
 }
 
 enum sl_live_poll
@@ -253,14 +256,15 @@ sl_live_rx_poll(struct sl_live *live, unsigned int number)
 		} else {
 			n = receive_ethdev(live, lane, q, now);
 			full = n == PORT_BURST;
-			/* A NIC's queue is short: it does not wait for a millisecond. Behind the others is a kernel or nobody. */
+			/* A NIC's queue is short: it does not wait for a millisecond. Behind the others is a kernel or
+			 * nobody. */
 			if (result == SL_LIVE_IDLE &&
 				(q->port->spec.kind == SL_PORT_PCI || now - lane->busy_at < VDEV_AWAKE_NS))
 				result = SL_LIVE_WAITING;
 		}
 		if (n > 0)
 			result = SL_LIVE_BUSY;
-		if (is_drained(live, n, now))
+		if (is_drained(live, q, n, now))
 			atomic_store_explicit(&q->drained, true, memory_order_release);
 		tell_progress(q, now, full);
 	}
