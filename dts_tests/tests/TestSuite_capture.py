@@ -5,6 +5,7 @@ The wire is a veth pair in a network namespace of its own; tcpreplay sends, and 
 """
 
 import os
+import random
 import signal
 import time
 from collections import Counter
@@ -47,7 +48,7 @@ class TestCapture(TestSuite):
 
     def set_up_suite(self) -> None:
         """Traffic to send."""
-        self.file = traffic.make_traffic(f"{self.suite_dir}/in.pcap", packets=10000, duration=300, seed=8)
+        self.file = traffic.make_traffic(f"{self.suite_dir}/in.pcap", packets=6000, duration=300, seed=8)
         self.packets = pcap.read_packets(self.file)
         verify(max(packet.len for packet in self.packets) <= MTU + 14, "the wire is too small for the traffic")
 
@@ -127,7 +128,7 @@ class TestCapture(TestSuite):
         """`--port b0`: what tcpdump has.
 
         **Steps:**
-            * tcpreplay 10,000 packets at 20,000 a second; tcpdump beside; then the same with --snap-len and --filter, and
+            * tcpreplay 6,000 packets at 20,000 a second; tcpdump beside; then the same with --snap-len and --filter, and
               with tcpdump's -s and expression.
 
         **Verify:**
@@ -287,8 +288,8 @@ class TestCapture(TestSuite):
         """A full store: packets wait in the buffers, then they are lost and counted; with room it goes on.
 
         **Steps:**
-            * A store on a tmpfs of 40 MiB that a file fills but for 3 MiB; capture with 4 buffers; send 12 MB; remove the file;
-              send 6 MB.
+            * A store on a tmpfs of 40 MiB that a file fills but for 3 MiB; capture with 4 buffers; send 15 MB; remove the file;
+              send 4 MB.
 
         **Verify:**
             * It is told that there is no space, and that there is again. Stored and lost packets add up to what was sent; all
@@ -302,18 +303,18 @@ class TestCapture(TestSuite):
             os.posix_fallocate(file.fileno(), 0, 37 << 20)
         wire = Wire(self)
         process = self.capture("--port", "b0", "--store-buffers", "4", "--flush-interval", "0.1", wire=wire)
-        wire.send(self.file, 0, "--pps=20000", "--loop=2")
+        wire.send(self.file, 0, "--pps=20000", "--loop=4")
         process.wait_until(lambda: "no space left" in process.err, 20, "it is told")
-        self.received(process, 2 * len(self.packets))
+        self.received(process, 4 * len(self.packets))
         os.unlink(f"{self.dir}/small/filler")
         process.wait_until(lambda: "there is room again" in process.err, 20, "it goes on")
         wire.send(self.file, 0, "--pps=20000")
-        self.received(process, 3 * len(self.packets))
+        self.received(process, 5 * len(self.packets))
         result = process.stop(20)
         [name] = chunks.captures(self.store)
         found, lost = chunks.read_headers(self.store, name), self.dropped(name)
         stored = self.contents(self.stored())
-        verify(len(stored) + lost == 3 * len(self.packets), f"{len(stored)} stored, {lost} lost\n{result.describe()}")
+        verify(len(stored) + lost == 5 * len(self.packets), f"{len(stored)} stored, {lost} lost\n{result.describe()}")
         verify(lost > 0, "nothing was lost: the case shows nothing")
         verify(sum(h.dropped for h in found) == lost == sum(h.dropped_store for h in found), f"chunks: {found}")
         sent = self.contents(self.packets)
@@ -326,7 +327,7 @@ class TestCapture(TestSuite):
         """`--port net_af_packet0,iface=b0`: DPDK's own way to an interface.
 
         **Steps:**
-            * tcpreplay the traffic at 10,000 packets a second, but its IP fragments, which that driver has the kernel put
+            * tcpreplay the traffic at 20,000 packets a second, but its IP fragments, which that driver has the kernel put
               together (docs/capture.rst); tcpdump beside.
 
         **Verify:**
@@ -335,11 +336,11 @@ class TestCapture(TestSuite):
         wire = Wire(self)
         whole = "not (ip[6:2] & 0x3fff != 0) and not vlan"
         sent = len(oracle.tcpdump_filter(self.file, whole, f"{self.dir}/whole.pcap").packets)
-        verify(sent > 7500, f"only {sent} packets are no fragments")
+        verify(sent > 4500, f"only {sent} packets are no fragments")
         tcpdump = self.tcpdump(wire, "b0")
         port = "net_af_packet0,iface=b0,framesz=16384,blocksz=65536,framecnt=4096"
         process = self.capture("--port", port, wire=wire)
-        wire.send(f"{self.dir}/whole.pcap", 0, "--pps=10000")
+        wire.send(f"{self.dir}/whole.pcap", 0, "--pps=20000")
         expected = self.tcpdumped(tcpdump, f"{self.dir}/b0.pcap", sent)
         self.received(process, sent)
         result = process.stop(20)
@@ -511,7 +512,7 @@ class TestCapture(TestSuite):
         """
         wire = Wire(self)
         process = self.capture("--port", "b0", "--roll", "1", "--capture", "live", wire=wire)
-        wire.send(self.file, 0, "--pps=4000")
+        wire.send(self.file, 0, "--pps=2400")
         self.received(process, len(self.packets))
         busy = self.told(process, "rolls")
         process.wait_until(lambda: self.told(process, "rolls") >= busy + 2, 20, "rolls in silence")
@@ -556,6 +557,39 @@ class TestCapture(TestSuite):
         verify(process.running(), "the capture has ended")
         push.stop(20)
         process.stop(20)
+
+    @func_test
+    def test_keep_free(self) -> None:
+        """--keep-free: the oldest captures make room.
+
+        **Steps:**
+            * A store on a tmpfs of 64 MiB, --keep-free 0,40M, --roll-size 2M; send 30 MB.
+
+        **Verify:**
+            * Nothing is lost. At the end at least 36 MiB are free; the first capture is gone; what is left is sound, and has the last
+              packets that were sent, in order.
+        """
+        self.store = f"{self.dir}/small/store"
+        os.makedirs(f"{self.dir}/small")
+        run.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", f"{self.dir}/small"])
+        self.on_tear_down(run.run, ["umount", "-l", f"{self.dir}/small"])
+        wire = Wire(self)
+        process = self.capture("--port", "b0", "--keep-free", "0,40M", "--roll-size", "2M", "--capture", "live", wire=wire)
+        wire.send(self.file, 0, "--pps=20000", "--loop=8")
+        self.received(process, 8 * len(self.packets))
+
+        def free() -> int:
+            stat = os.statvfs(self.store)
+            return stat.f_bavail * stat.f_frsize
+
+        process.wait_until(lambda: free() >= 36 << 20, 20, "room")
+        result = process.stop(20)
+        verify(f"{8 * len(self.packets)} packets" in result.out, f"packets were lost\n{result.describe()}")
+        names = chunks.captures(self.store)
+        verify("live" not in names and len(names) >= 2, f"captures: {names}")
+        stored = self.contents(self.stored())
+        sent = self.contents(self.packets) * 8
+        verify(len(stored) > 1000 and stored == sent[-len(stored) :], f"{len(stored)} packets, not the last ones sent")
 
     # ------------------------------------------------------------ ends
 
@@ -659,6 +693,72 @@ class TestCapture(TestSuite):
         run.run([*wire.inside, "ip", "link", "set", "b0", "up"])
         result = run.run(command, rc=2)
         verify("not allowed to read packets" in result.err and "setcap" in result.err, result.describe())
+
+    @func_test
+    def test_soak(self) -> None:
+        """A wire that does not rest, with rolls, and a push that is killed, stopped and held up.
+
+        **Steps:**
+            * tcpreplay in a loop at 4,000 packets a second for SLUICE_SOAK_SECONDS (default 6), tcpdump beside; a capture of two
+              queues that rolls by size, by signal and every three seconds; a push that follows is killed, ended by SIGTERM and stopped
+              by SIGSTOP at random moments.
+
+        **Verify:**
+            * All captures together have tcpdump's packets, each once, sorted but for those that are told; nothing is lost.
+            * Each target of the push has what tcpdump takes from them, in order.
+            * The capture's resident memory grows by no more than 8 MiB after the first third.
+        """
+        seconds = int(os.environ.get("SLUICE_SOAK_SECONDS", "6"))
+        dice = random.Random(int(os.environ.get("SLUICE_SOAK_SEED", "0")) or None)
+        wire = Wire(self)
+        targets = [
+            lua.target("all", f"{self.dir}/out/all", Split="--split-time 2e9", OnStop="resume"),
+            lua.target("tcp", f"{self.dir}/out/tcp", "tcp", Split="--split-byte 500000", OnStop="resume"),
+        ]
+        config = lua.write_config(f"{self.dir}/c.lua", targets, {"FollowStart": True})
+        args = ("--state-dir", f"{self.dir}/state", "--log-dir", f"{self.dir}/log")
+        tcpdump = self.tcpdump(wire, "b0")
+        rolls = ("--roll", "3", "--roll-size", "4M", "--flush-interval", "0.2")
+        process = self.capture("--port", "b0", "--queues", "2", "--capture", "live", *rolls, wire=wire)
+        sender = self.enter(wire.replay(self.file, 0, "--pps=4000", "--loop=0"))
+        push = self.enter(run.push_start(config, self.store, *args))
+        begun, resident = time.monotonic(), []
+        while time.monotonic() - begun < seconds:
+            time.sleep(dice.uniform(0.2, 1))
+            with open(f"/proc/{process.pid}/statm", encoding="ascii") as file:
+                resident.append(int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
+            what = dice.choice(("roll", "kill", "stop", "hold", "nothing"))
+            if what == "roll":
+                process.signal(signal.SIGUSR1)
+            elif what == "hold":
+                push.signal(signal.SIGSTOP)
+                time.sleep(dice.uniform(0.1, 1))
+                push.signal(signal.SIGCONT)
+            elif what != "nothing":
+                push.signal(signal.SIGKILL if what == "kill" else signal.SIGTERM)
+                push.wait(60, rc=None)
+                push = self.enter(run.push_start(config, self.store, *args))
+        sender.signal(signal.SIGKILL)
+        sender.wait(20, rc=None)
+        time.sleep(0.5)
+        sent = sum(1 for _ in pcap.read_packets(f"{self.dir}/b0.pcap"))
+        expected = self.tcpdumped(tcpdump, f"{self.dir}/b0.pcap", sent)
+        self.received(process, len(expected))
+        result = process.stop(30)
+        push.stop(60)
+        run.push_once(config, self.store, *args)
+        stored = self.stored()
+        verify(Counter(stored) == Counter(expected), f"{len(stored)} packets, tcpdump has {len(expected)}")
+        self._verify_order(stored, result)
+        whole = pcap.write_pcap(f"{self.dir}/whole.pcap", stored)
+        place = {packet: i for i, packet in enumerate(stored)}
+        for desc in ("all", "tcp"):
+            files = [name for name in run.list_files(f"{self.dir}/out", ".pcap") if name.startswith(desc)]
+            parts = sorted((pcap.read_packets(f"{self.dir}/out/{name}") for name in files), key=lambda part: place[part[0]])
+            wanted = oracle.tcpdump_filter(whole, "" if desc == "all" else desc, f"{self.dir}/{desc}.pcap").packets
+            oracle.verify_same_packets(sum(parts, []), wanted, desc)
+        calm = resident[len(resident) // 3 :]
+        verify(max(calm) - calm[0] <= 8 << 20, f"resident memory: {resident}")
 
     @func_test
     def test_interface_goes(self) -> None:
