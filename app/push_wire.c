@@ -208,6 +208,21 @@ check_range(const struct push *push, const char *desc, const struct sl_position 
 	return -EINVAL;
 }
 
+/* Whether that capture has been removed and later ones are there: a store made anew has none of so high a number, or
+ * another of it. */
+static bool
+was_removed(const struct push *push, uint64_t sequence)
+{
+	struct sl_capture *capture;
+	bool removed;
+
+	if (sl_capture_open_after(push->options.store, sequence - 1, &capture, NULL) < 0)
+		return false;
+	removed = sl_capture_info(capture)->sequence > sequence;
+	sl_capture_close(capture);
+	return removed;
+}
+
 /* The journal knows its capture by UUID: a store that was made anew may use the same sequence number again. */
 int
 push_resume_position(const struct push *push, const char *desc, const struct sl_resume *resume,
@@ -230,8 +245,8 @@ push_resume_position(const struct push *push, const char *desc, const struct sl_
 		fprintf(stderr, "sluice push: target \"%s\": the capture that its journal names: %s\n", desc, errbuf);
 		return rc;
 	}
-	if (resume->position.sequence < sl_capture_info(push->first)->sequence) {
-		/* Older captures were removed: go on with what is left of the stream; the reader reports the gap. */
+	if (was_removed(push, resume->position.sequence)) {
+		/* Old captures were removed: go on with what is left of the stream; the reader reports the gap. */
 		*first = resume->position;
 		first->packet = 0;
 	} else {

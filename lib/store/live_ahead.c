@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -59,6 +60,17 @@ make(struct live *l, struct live_capture *c)
 
 /* ---------------------------------------------------------------- segments */
 
+/* No room: that matters once a chunk waits for it. */
+static enum work
+find_no_room(struct live *l, const struct live_capture *c, uint64_t have, uint64_t segment, const char *what)
+{
+	uint64_t next = atomic_load_explicit(&c->next, memory_order_acquire);
+
+	if (have > next || atomic_load_explicit(&l->filled, memory_order_acquire) <= c->base + next)
+		return WORK_LATER;
+	return live_no_space(l, c, segment, what) ? WORK_LATER : WORK_NONE;
+}
+
 static struct live_segment *
 ahead_segment(struct live_capture *c)
 {
@@ -77,8 +89,8 @@ open_segment(struct live *l, struct live_capture *c, uint64_t number)
 		return WORK_LATER;
 	fd = segment_open(c->begun.dir, number, O_RDWR | O_CREAT | O_EXCL, &direct);
 	if (fd < 0) {
-		if (live_is_full(fd) && live_no_space(l, c, number, "cannot make the segment"))
-			return WORK_LATER;
+		if (live_is_full(fd))
+			return find_no_room(l, c, number * SL_SEGMENT_CHUNKS, number, "cannot make the segment");
 		live_fail(l, fd, c->begun.path, number, "cannot make the segment");
 		return WORK_NONE;
 	}
@@ -133,7 +145,7 @@ allocate(struct live *l, struct live_capture *c, struct live_segment *s, uint32_
 			return WORK_NONE;
 		}
 		if (step == 1)
-			return live_no_space(l, c, s->number, "fallocate") ? WORK_LATER : WORK_NONE;
+			return find_no_room(l, c, s->number * SL_SEGMENT_CHUNKS + slot, s->number, "fallocate");
 		step /= 2;
 	}
 	if (ftruncate(s->fd, (off_t)SEGMENT_SIZE) < 0) {
@@ -156,11 +168,27 @@ adapt_step(struct live_capture *c)
 	c->step_at = now;
 }
 
+/* Of a disk that is nearly full only a part is taken ahead: others write to it too, and retention has to keep up. */
+static uint32_t
+limit_step(const struct live *l, uint32_t step)
+{
+	struct statvfs fs;
+	uint64_t slots;
+
+	if (l->on_memory || statvfs(l->store, &fs) < 0)
+		return step;
+	slots = (uint64_t)fs.f_bavail * fs.f_frsize / SL_CHUNK_SIZE / 8;
+	if (slots < 1)
+		return 1;
+	return slots < step ? (uint32_t)slots : step;
+}
+
 static enum work
 prepare(struct live *l, struct live_capture *c)
 {
 	uint64_t next = atomic_load_explicit(&c->next, memory_order_acquire), have = 0;
 	struct live_segment *s = ahead_segment(c);
+	uint32_t step = c->step ? c->step : STEP_MIN;
 	enum work work;
 
 	/* Nothing is made for a capture before its first chunk. */
@@ -168,7 +196,10 @@ prepare(struct live *l, struct live_capture *c)
 		return WORK_NONE;
 	if (c->has_segment)
 		have = c->ahead_segment * SL_SEGMENT_CHUNKS + atomic_load_explicit(&s->allocated, memory_order_relaxed);
-	if (have >= next + (c->step ? c->step : STEP_MIN))
+	if (have >= next + step)
+		return WORK_NONE;
+	step = limit_step(l, step);
+	if (have >= next + step)
 		return WORK_NONE;
 	if (!c->has_segment || have == (c->ahead_segment + 1) * SL_SEGMENT_CHUNKS) {
 		work = open_segment(l, c, c->has_segment ? c->ahead_segment + 1 : 0);
@@ -177,7 +208,7 @@ prepare(struct live *l, struct live_capture *c)
 		s = ahead_segment(c);
 	}
 	adapt_step(c);
-	return allocate(l, c, s, c->step);
+	return allocate(l, c, s, step);
 }
 
 /* ---------------------------------------------------------------- the thread */

@@ -199,6 +199,18 @@ end_capture(struct live *l, struct live_capture *c)
 	live_call_keep(l);
 }
 
+/* The next capture is there before this one is closed: there is always one that is being written. */
+static bool
+has_follower(struct live *l, const struct live_capture *c)
+{
+	struct live_capture *other = &l->captures[c == &l->captures[0]];
+
+	if (atomic_load_explicit(&other->state, memory_order_acquire) != LIVE_WANTED)
+		return true;
+	live_call_ahead(l);
+	return false;
+}
+
 /* From a capture that is complete to the next one. After an error what is not written stays so, once the writer closes.
  */
 static bool
@@ -213,8 +225,9 @@ turn(struct live *l)
 		l->writing = next_capture(l);
 		return l->writing != NULL;
 	}
-	if (!given_up && atomic_load_explicit(&c->end, memory_order_acquire) !=
-				 atomic_load_explicit(&l->done, memory_order_relaxed))
+	if (!given_up && (atomic_load_explicit(&c->end, memory_order_acquire) !=
+					 atomic_load_explicit(&l->done, memory_order_relaxed) ||
+				 !has_follower(l, c)))
 		return false;
 	l->writing = NULL;
 	end_capture(l, c);

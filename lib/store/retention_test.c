@@ -118,7 +118,9 @@ test_order(void **state)
 	assert_int_equal(captures(store, names), 1);
 	assert_string_equal(names, "imported ");
 	sl_capture_close(capture);
+	/* The number of one that was removed is not given again. */
 	writer = test_writer(store, "next", 0);
+	assert_int_equal(sl_store_writer_info(writer)->sequence, 4);
 	assert_int_equal(sl_store_writer_close(writer, errbuf), 0);
 	free(buf);
 	test_dir_remove(store);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -237,6 +238,36 @@ seal_all(int dir, const char *store, const struct sl_capture_info *infos, size_t
 	return 0;
 }
 
+/*
+ * The lock file has the highest sequence ever given. Else a number might be given twice, once all captures from there
+ * on have been removed; and whoever holds a position in the first of the two would take it for one in the second.
+ */
+static uint64_t
+highest_given(int lock)
+{
+	char text[32] = "";
+	ssize_t n = pread(lock, text, sizeof(text) - 1, 0);
+	char *end;
+	uint64_t given;
+
+	if (n <= 0)
+		return 0;
+	given = strtoull(text, &end, 10);
+	/* Nonsense in it is no reason to refuse a capture, nor to count on from there. */
+	return *end == '\n' && given < UINT64_MAX / 2 ? given : 0;
+}
+
+int
+store_note_sequence(int lock, uint64_t sequence)
+{
+	char text[32];
+	int n = snprintf(text, sizeof(text), "%" PRIu64 "\n", sequence);
+
+	if (pwrite(lock, text, (size_t)n, 0) != n)
+		return errno ? -errno : -EIO;
+	return store_sync_fd(lock);
+}
+
 static int
 prepare(const char *store, bool seal, int *dir, int *lock, uint64_t *sequence, char *errbuf)
 {
@@ -263,6 +294,8 @@ prepare(const char *store, bool seal, int *dir, int *lock, uint64_t *sequence, c
 	for (size_t i = 0; i < count; i++)
 		if (infos[i].sequence >= *sequence)
 			*sequence = infos[i].sequence + 1;
+	if (highest_given(*lock) >= *sequence)
+		*sequence = highest_given(*lock) + 1;
 	ret = seal ? seal_all(*dir, store, infos, count, errbuf) : 0;
 	if (ret < 0)
 		goto err;
