@@ -81,6 +81,11 @@ uint64_t capture_monotonic_ns(void);
  */
 int capture_options_parse(int argc, char **argv, struct capture_options *options);
 
+/** "500M", "1.5G", "1000000": bytes. @return 0 or -EINVAL */
+int capture_parse_size(const char *text, uint64_t *bytes);
+/** "10,5G", "10", "0": percent and bytes to keep free. @return 0 or -EINVAL */
+int capture_parse_retention(const char *text, struct sl_retention *retention);
+
 /* ---------------------------------------------------------------- capture_roll.c */
 
 /** Begin to wait for the first roll. */

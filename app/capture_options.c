@@ -97,8 +97,8 @@ parse_number(const char *text, unsigned long min, unsigned long max, unsigned lo
 }
 
 /* "500M", "1.5G", "1000000" */
-static int
-parse_size(const char *text, uint64_t *bytes)
+int
+capture_parse_size(const char *text, uint64_t *bytes)
 {
 	static const char units[] = "KMGT";
 	const char *unit;
@@ -121,8 +121,8 @@ parse_size(const char *text, uint64_t *bytes)
 }
 
 /* "10,5G"; "10"; "0" */
-static int
-parse_retention(const char *text, struct sl_retention *retention)
+int
+capture_parse_retention(const char *text, struct sl_retention *retention)
 {
 	char percent[32];
 	unsigned long n;
@@ -135,7 +135,7 @@ parse_retention(const char *text, struct sl_retention *retention)
 		return -EINVAL;
 	retention->min_free_percent = (unsigned int)n;
 	retention->min_free_bytes = 0;
-	return text[len] == ',' ? parse_size(text + len + 1, &retention->min_free_bytes) : 0;
+	return text[len] == ',' ? capture_parse_size(text + len + 1, &retention->min_free_bytes) : 0;
 }
 
 static int
@@ -315,11 +315,11 @@ capture_options_parse(int argc, char **argv, struct capture_options *options)
 			options->roll.utc = true;
 			break;
 		case OPT_ROLL_SIZE:
-			if (parse_size(optarg, &options->roll.bytes) || options->roll.bytes < SL_CHUNK_SIZE)
+			if (capture_parse_size(optarg, &options->roll.bytes) || options->roll.bytes < SL_CHUNK_SIZE)
 				return refuse("--roll-size", optarg, "a size such as 100G is needed, 1M at least");
 			break;
 		case OPT_KEEP_FREE:
-			if (parse_retention(optarg, &options->retention))
+			if (capture_parse_retention(optarg, &options->retention))
 				return refuse("--keep-free", optarg, "must be PERCENT or PERCENT,SIZE such as 10,5G");
 			break;
 		case OPT_FLUSH_INTERVAL:

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "app.h"
+#include "capture.h"
 #include "sl_capture.h"
 #include "sl_store.h"
 
@@ -58,6 +59,13 @@ usage(FILE *out)
 		"  --capture NAME        name of the capture; default: made from time and host\n"
 		"  --follow              go on with what is written, see above\n"
 		"  --state-dir DIR       with --follow: where to keep what was imported; default: in the store\n"
+		"  --roll WHEN           with --follow: begin a new capture: daily, hourly, or every so many SECONDS "
+		"since 1970\n"
+		"                        UTC, by the packets' time; --roll-utc: days and hours of UTC\n"
+		"  --roll-size SIZE      with --follow: begin a new capture after about SIZE bytes (100G, 500M)\n"
+		"  --keep-free P,SIZE    with --follow: delete the oldest captures that were made so, that P percent "
+		"and SIZE\n"
+		"                        bytes of the file system stay free; default %u,5G; 0: delete nothing\n"
 		"  --interface N         take only interface N of each pcapng file, counted from 0; of an FMADIO\n"
 		"                        stream, port N\n"
 		"  --flush-interval S    packets of a pipe can be read from the store after S seconds; default 1,\n"
@@ -69,7 +77,7 @@ usage(FILE *out)
 		"or\n"
 		"truncated file, packet too large) or it failed while running, 2 refused before anything was written.\n"
 		"SIGINT and SIGTERM end the import; what was read is kept, and for a pipe that is a normal end.\n",
-		SL_STORE_DEFAULT, SL_CHUNK_SIZE / 1024);
+		SL_STORE_DEFAULT, SL_RETENTION_DEFAULT_PERCENT, SL_CHUNK_SIZE / 1024);
 }
 
 static bool
@@ -105,6 +113,19 @@ parse_flush(const char *text, uint64_t *value)
 	return true;
 }
 
+static int
+refuse(const char *option, const char *text, const char *why)
+{
+	fprintf(stderr, "sluice import: %s '%s': %s\n", option, text, why);
+	return SL_EXIT_REFUSED;
+}
+
+static uint64_t
+next_roll(const void *ctx, uint64_t after)
+{
+	return capture_roll_next(ctx, after);
+}
+
 /* One pipe, FIFO or device: that needs no following, it is read until it ends. */
 static bool
 is_stream(const struct sl_import_params *params)
@@ -114,7 +135,7 @@ is_stream(const struct sl_import_params *params)
 	if (params->file_count != 1)
 		return false;
 	if (!strcmp(params->files[0], "-"))
-		return fstat(STDIN_FILENO, &st) < 0 || !S_ISREG(st.st_mode);
+		return true;
 	return stat(params->files[0], &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
 }
 
@@ -157,6 +178,10 @@ cmd_import(int argc, char **argv)
 		{"flush-interval", required_argument, NULL, 'f'},
 		{"follow", no_argument, NULL, 'F'},
 		{"state-dir", required_argument, NULL, 'S'},
+		{"roll", required_argument, NULL, 'R'},
+		{"roll-utc", no_argument, NULL, 'U'},
+		{"roll-size", required_argument, NULL, 'Z'},
+		{"keep-free", required_argument, NULL, 'K'},
 		{"quiet", no_argument, NULL, 'q'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
@@ -171,7 +196,10 @@ cmd_import(int argc, char **argv)
 	struct sigaction action = {.sa_handler = on_signal};
 	char errbuf[SL_CAPTURE_ERRBUF];
 	struct sl_import_result result;
+	struct sl_retention retention = {SL_RETENTION_DEFAULT_BYTES, SL_RETENTION_DEFAULT_PERCENT};
+	struct capture_roll_options roll = {0};
 	bool quiet = false, follow = false;
+	const char *only_follow = NULL;
 	struct stat st;
 	int c, ret;
 
@@ -196,6 +224,26 @@ cmd_import(int argc, char **argv)
 			break;
 		case 'S':
 			params.state_dir = optarg;
+			only_follow = "--state-dir";
+			break;
+		case 'R':
+			only_follow = "--roll";
+			if (capture_roll_parse(optarg, &roll))
+				return refuse("--roll", optarg, "daily, hourly or a number of seconds is needed");
+			break;
+		case 'U':
+			only_follow = "--roll-utc";
+			roll.utc = true;
+			break;
+		case 'Z':
+			only_follow = "--roll-size";
+			if (capture_parse_size(optarg, &params.roll_bytes) || params.roll_bytes < SL_CHUNK_SIZE)
+				return refuse("--roll-size", optarg, "a size such as 100G is needed, 1M at least");
+			break;
+		case 'K':
+			only_follow = "--keep-free";
+			if (capture_parse_retention(optarg, &retention))
+				return refuse("--keep-free", optarg, "PERCENT or PERCENT,SIZE such as 10,5G is needed");
 			break;
 		case 'q':
 			quiet = true;
@@ -229,9 +277,15 @@ cmd_import(int argc, char **argv)
 	}
 	params.files = (const char *const *)&argv[optind];
 	params.file_count = (size_t)(argc - optind);
-	if (params.state_dir && !follow) {
-		fprintf(stderr, "sluice import: --state-dir is for --follow\n");
+	if (only_follow && !follow) {
+		fprintf(stderr, "sluice import: %s is for --follow\n", only_follow);
 		return SL_EXIT_REFUSED;
+	}
+	params.keep_free_bytes = retention.min_free_bytes;
+	params.keep_free_percent = retention.min_free_percent;
+	if (roll.every != CAPTURE_ROLL_NEVER) {
+		params.roll_next = next_roll;
+		params.roll_ctx = &roll;
 	}
 	follow = follow && !is_stream(&params);
 	progress_shown = params.progress && !follow;

@@ -59,7 +59,8 @@ class TestImportFollow(TestSuite):
     def follow(self, *args: str, store: str | None = None) -> run.Process:
         """A follower of the source directory, or of what args name."""
         sources = [] if any(not word.startswith("-") for word in args) else [self.source]
-        words = ["import", "--follow", "--store", store or self.store, "--flush-interval", "0.2", *args, *sources]
+        words = ["import", "--follow", "--store", store or self.store, "--flush-interval", "0.2", "--keep-free", "0"]
+        words += [*args, *sources]
         return self.enter(run.Process([SLUICE, *words]))
 
     def stored_count(self) -> int:
@@ -519,6 +520,74 @@ class TestImportFollow(TestSuite):
             mine = set(part)
             oracle.verify_same_packets([item for item in got if item in mine], part, name)
         verify(len(got) == 4500, f"{len(got)} packets")
+
+    # ------------------------------------------------------------ the store's disk
+
+    @func_test
+    def test_full_disk(self) -> None:
+        """A store without space: reading waits, and nothing is lost or repeated.
+
+        **Steps:**
+            * A store on a file system of 24 MiB of which most is taken; follow a directory with more than fits; SIGTERM while it
+              is full; SIGKILL the next one while it is full; make room while a third one waits.
+
+        **Verify:**
+            * That it waits is told with the store's path, and when there is room again; the first ends within 10 s, exit status 1 or 0.
+            * In the end each packet is there once, in order.
+        """
+        disk = self.enter(fs.LoopFs(self.dir, 40 << 20))
+        self.store = f"{disk.path}/store"
+        self.split("-C", "1")
+        ballast = f"{disk.path}/ballast"
+        with open(ballast, "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, disk.free() - (4 << 20))
+        for turn in range(2):
+            with self.follow() as follower:
+                follower.wait_until(lambda: f"{self.store}: no space left" in follower.err, what="word that it is full")
+                if turn:
+                    follower.kill()
+                else:
+                    follower.signal(signal.SIGTERM)
+                    follower.wait(10, rc=None)
+        with self.follow() as follower:
+            follower.wait_until(lambda: f"{self.store}: no space left" in follower.err, what="word that it is full")
+            os.unlink(ballast)
+            self.wait_stored(follower, len(self.packets))
+            follower.wait_until(lambda: "there is room again" in follower.err, what="word that there is room")
+            follower.stop()
+        self.verify_stored(self.packets)
+
+    @func_test
+    def test_rolls(self) -> None:
+        """--roll and --roll-size begin new captures; --keep-free says that they may be deleted.
+
+        **Steps:**
+            * Follow the capture, split by tcpdump, with --roll 60 and then with --roll-size 2M, killed in the middle and gone on with,
+              the latter with --keep-free 1.
+
+        **Verify:**
+            * With --roll no capture has packets of more than one minute, out of order ones apart. All packets are there once, in order.
+            * Only captures of --keep-free are marked as deletable.
+        """
+        self.split("-C", "1")
+        for name, options in (("time", ("--roll", "60")), ("size", ("--roll-size", "2M", "--keep-free", "1"))):
+            self.store = f"{self.dir}/{name}"
+            with self.follow(*options, self.source) as follower:
+                self.wait_stored(follower, len(self.packets) // 3)
+                follower.kill()
+            with self.follow(*options, self.source) as follower:
+                self.wait_stored(follower, len(self.packets))
+                follower.stop()
+            self.verify_stored(self.packets, name)
+            parts = [stored(self.store, each) for each in captures(self.store)]
+            verify(len([part for part in parts if part.packets]) >= 4, f"{name}: {len(parts)} captures")
+            for part in parts:
+                verify(bool(part.info.get("expires")) == (name == "size"), f"{name}: {part.info}")
+                clock, minutes = 0, set()
+                for item in part.packets:
+                    clock = max(clock, item.ts)
+                    minutes.add(clock // (60 * pcap.NS))
+                verify(name == "size" or len(minutes) <= 1, f"minutes of a capture: {minutes}")
 
     # ------------------------------------------------------------ time
 

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /*
@@ -27,11 +28,82 @@
 /* As long as the store needs to make durable what it has committed, several times over. */
 #define COMPACT_AGE (60 * SECOND_NS)
 #define NAMES_MAX 100000u
+/* Chunks between us and the disk. Files wait where they are, so not many. */
+#define BUFFERS 16u
+#define STORE_WAIT_MS 2
+#define ROOM_WAIT_MS 200
 
 /* ---------------------------------------------------------------- captures */
 
+/* Told once, and again when it is over. */
+static void
+look_at_space(struct follow *f)
+{
+	struct sl_store_writer_state state;
+
+	if (f->im.writer == NULL)
+		return;
+	sl_store_writer_look(f->im.writer, &state);
+	if (state.no_space == f->full)
+		return;
+	f->full = state.no_space;
+	if (f->full)
+		import_warn(&f->im, "%s: no space left; reading goes on when there is room", f->im.params->store);
+	else
+		import_warn(&f->im, "%s: there is room again", f->im.params->store);
+}
+
+int
+follow_wait_room(struct follow *f)
+{
+	const struct timespec pause = {.tv_nsec = ROOM_WAIT_MS * (long)MS_NS};
+
+	if (!f->full)
+		import_warn(&f->im, "%s: no space left; reading goes on when there is room", f->im.params->store);
+	f->full = true;
+	if (import_stopping(&f->im))
+		return -ECANCELED;
+	nanosleep(&pause, NULL);
+	return 0;
+}
+
+int
+follow_wait_store(struct follow *f)
+{
+	const struct timespec pause = {.tv_nsec = STORE_WAIT_MS * (long)MS_NS};
+	char errbuf[SL_STORE_ERRBUF] = "";
+	int ret = sl_store_writer_poll(f->im.writer, errbuf);
+
+	if (ret < 0)
+		return import_store_failed(&f->im, ret, errbuf);
+	look_at_space(f);
+	/* A slow disk is waited for, a full one is not. */
+	if (import_stopping(&f->im) &&
+		(f->full || *f->im.params->stop > 1 || (f->stop_at && import_now_ns(CLOCK_MONOTONIC) > f->stop_at)))
+		return -ECANCELED;
+	nanosleep(&pause, NULL);
+	return 0;
+}
+
+/* Closing does not wait for room, so wait before. @return as follow_wait_store() */
 static int
-end_capture(struct follow *f)
+wait_committed(struct follow *f)
+{
+	struct sl_store_writer_state state;
+	int ret = 0;
+
+	for (;;) {
+		sl_store_writer_look(f->im.writer, &state);
+		if (!state.no_space)
+			return 0;
+		ret = follow_wait_store(f);
+		if (ret < 0)
+			return ret;
+	}
+}
+
+int
+follow_end_capture(struct follow *f)
 {
 	char store_error[SL_STORE_ERRBUF] = "", errbuf[SL_CAPTURE_ERRBUF];
 	struct import *im = &f->im;
@@ -39,8 +111,10 @@ end_capture(struct follow *f)
 
 	if (im->writer == NULL)
 		return 0;
+	wait_committed(f);
 	ret = sl_store_writer_close(im->writer, store_error);
 	im->writer = NULL;
+	f->capture_bytes = f->roll_at = 0;
 	/* The writer's last word has the first error in it. */
 	if (ret < 0)
 		import_store_failed(im, ret, store_error);
@@ -49,7 +123,11 @@ end_capture(struct follow *f)
 		return im->store_errno;
 	}
 	f->run_file = NULL;
+	f->full = false;
 	ret = follow_state_closed(&f->state, f->position, errbuf);
+	/* Without that line the mark of the last chunk says the same. */
+	if (ret == -ENOSPC)
+		return 0;
 	if (ret < 0)
 		import_fail(im, ret, "%s", errbuf);
 	return ret;
@@ -83,6 +161,9 @@ follow_capture(struct follow *f, uint32_t link_type, uint32_t snap_len)
 		.source = source,
 		.flush_interval = im->params->flush_interval,
 		.marks = true,
+		.buffers = BUFFERS,
+		.nonblocking = true,
+		.retention = {im->params->keep_free_bytes, im->params->keep_free_percent},
 	};
 	int ret;
 
@@ -91,12 +172,16 @@ follow_capture(struct follow *f, uint32_t link_type, uint32_t snap_len)
 	if (im->writer) {
 		import_warn(im, "link type %s, snapshot length %" PRIu32 " from here on: a new capture begins",
 			link_type_text(link_type, text), snap_len);
-		ret = end_capture(f);
+		ret = follow_end_capture(f);
 		if (ret < 0)
 			return ret;
 	}
 	import_describe(im->params, source);
-	ret = create_writer(f, &params, store_error);
+	while ((ret = create_writer(f, &params, store_error)) == -ENOSPC) {
+		ret = follow_wait_room(f);
+		if (ret < 0)
+			return ret;
+	}
 	if (ret < 0) {
 		import_fail(im, ret, "%s", store_error[0] ? store_error : strerror(-ret));
 		return ret;
@@ -105,7 +190,12 @@ follow_capture(struct follow *f, uint32_t link_type, uint32_t snap_len)
 	im->result->captures++;
 	f->link_type = link_type;
 	f->snap_len = snap_len;
-	ret = follow_state_capture(&f->state, f->position, &sl_store_writer_info(im->writer)->uuid, errbuf);
+	while ((ret = follow_state_capture(&f->state, f->position, &sl_store_writer_info(im->writer)->uuid, errbuf)) ==
+		-ENOSPC) {
+		ret = follow_wait_room(f);
+		if (ret < 0)
+			return ret;
+	}
 	if (ret < 0)
 		import_fail(im, ret, "%s", errbuf);
 	return ret;
@@ -169,6 +259,7 @@ tick(struct follow *f, bool silent)
 	if (f->im.writer == NULL || (!silent && now - f->im.last_idle < (uint64_t)f->im.tick_ms * MS_NS))
 		return 0;
 	f->im.last_idle = now;
+	look_at_space(f);
 	ret = sl_store_writer_idle(f->im.writer, silent ? clock_reached(f) : 0, errbuf);
 	return ret < 0 ? import_store_failed(&f->im, ret, errbuf) : 0;
 }
@@ -208,6 +299,9 @@ shorten_state(struct follow *f)
 	if (!follow_state_is_long(&f->state) || f->im.writer == NULL || now - f->compacted_at < COMPACT_AGE)
 		return 0;
 	ret = follow_state_compact(&f->state, f->committed_then, errbuf);
+	/* It can stay long for another minute. */
+	if (ret == -ENOSPC)
+		ret = 0;
 	if (ret < 0)
 		import_fail(&f->im, ret, "%s", errbuf);
 	f->compacted_at = now;
@@ -230,6 +324,8 @@ go_round(struct follow *f)
 			return TURN_FAILED;
 		}
 		switch (follow_turn(f, s)) {
+		case TURN_STOPPED:
+			return TURN_STOPPED;
 		case TURN_FAILED:
 			return TURN_FAILED;
 		case TURN_BUSY:
@@ -246,30 +342,30 @@ go_round(struct follow *f)
 static int
 follow_on(struct follow *f)
 {
-	uint64_t stop_at = 0;
-
 	for (;;) {
 		enum follow_turn turn;
 
-		if (import_stopping(&f->im) && !stop_at) {
+		if (import_stopping(&f->im) && !f->stop_at) {
 			/* A last look at everything: files may have come since. */
-			stop_at = import_now_ns(CLOCK_MONOTONIC) + DRAIN_AT_MOST;
+			f->stop_at = import_now_ns(CLOCK_MONOTONIC) + DRAIN_AT_MOST;
 			for (size_t i = 0; i < f->source_count; i++)
 				f->sources[i].rescan = true;
 		}
 		turn = go_round(f);
+		if (turn == TURN_STOPPED)
+			return 0;
 		if (turn == TURN_FAILED)
 			return f->im.store_errno ? f->im.store_errno : f->im.failure;
 		if (tick(f, turn == TURN_IDLE) < 0)
 			return f->im.store_errno;
-		if (stop_at &&
-			(turn == TURN_IDLE || *f->im.params->stop > 1 || import_now_ns(CLOCK_MONOTONIC) > stop_at))
+		if (f->stop_at &&
+			(turn == TURN_IDLE || *f->im.params->stop > 1 || import_now_ns(CLOCK_MONOTONIC) > f->stop_at))
 			return 0;
 		if (shorten_state(f) < 0)
 			return f->im.failure;
 		if (turn == TURN_BUSY)
 			follow_wait(f, 0);
-		else if (!stop_at)
+		else if (!f->stop_at)
 			follow_wait(f, f->im.writer ? f->im.tick_ms : WAIT_MAX_MS);
 	}
 }
@@ -363,6 +459,13 @@ begin(struct follow *f)
 	if (ret < 0)
 		return refuse(f, "%s", errbuf);
 	ret = follow_state_recover(&f->state, &f->position, &lost, errbuf);
+	while (ret == -ENOSPC) {
+		ret = follow_wait_room(f);
+		if (ret == 0)
+			ret = follow_state_compact(&f->state, f->position, errbuf);
+	}
+	if (ret == -ECANCELED)
+		return ret;
 	if (ret < 0)
 		return refuse(f, "%s", errbuf);
 	if (lost)
@@ -392,11 +495,13 @@ sl_follow(const struct sl_import_params *params, struct sl_import_result *result
 	ret = name_sources(&f);
 	if (ret == 0)
 		ret = begin(&f);
+	if (ret == -ECANCELED)
+		ret = -ENOSPC;
 	if (ret < 0)
 		goto out;
 	follow_watch(&f);
 	follow_on(&f);
-	end_capture(&f);
+	follow_end_capture(&f);
 	ret = f.im.failure;
 	/* -EINVAL is kept for "nothing was touched". */
 	if (ret == -EINVAL)

@@ -7,7 +7,7 @@
 /**
  * @file
  * Following files that other programs write, between follow.c (the loop, captures, the clock), follow_scan.c (what files a
- * source has, and in which order), follow_read.c (one file: its packets into the store), follow_watch.c (waiting) and
+ * source has, and in which order), follow_probe.c (what a file is known by), follow_read.c (one file: its packets into the store), follow_watch.c (waiting) and
  * follow_state.c (what survives a crash). One thread.
  *
  * A file is a bag of bytes of which the first `consumed` are in the store. Whatever has more is read, in order; that a file
@@ -88,7 +88,10 @@ struct follow {
 	uint64_t position;
 	/** @} */
 
-	uint64_t appended_at;   /**< CLOCK_MONOTONIC ns of the last packet taken; 0: none since the chunk went out */
+	uint64_t stop_at;       /**< CLOCK_MONOTONIC ns at which to end at the latest; 0: nobody asked to stop */
+	uint64_t roll_at;       /**< time of a packet that begins a new capture */
+	uint64_t capture_bytes; /**< captured bytes in this one */
+	bool full;              /**< the store's disk is full; that was told */
 	uint64_t compacted_at;
 	uint64_t committed_then; /**< position that the store had committed when the state was last compacted */
 };
@@ -115,6 +118,12 @@ follow_unread(const struct followed *file)
  * @return 0, or -errno: reported
  */
 int follow_capture(struct follow *f, uint32_t link_type, uint32_t snap_len);
+/** End the capture, if there is one, durably. @return 0, or -errno: reported */
+int follow_end_capture(struct follow *f);
+/** The disk has no room for anything: tell it once, wait a moment. @return 0: try again; -ECANCELED: stop */
+int follow_wait_room(struct follow *f);
+/** The store has no room for a packet: wait a moment. @return 0: try again; -ECANCELED: stop; another -errno: it failed */
+int follow_wait_store(struct follow *f);
 
 /* ---- follow_scan.c */
 
@@ -146,17 +155,25 @@ void follow_order(struct follow_order *files, size_t count);
 enum follow_turn {
 	TURN_IDLE,   /**< there was nothing */
 	TURN_BUSY,   /**< something was read */
+	TURN_STOPPED, /**< the store has no room, and a stop was asked for */
 	TURN_FAILED, /**< the store or the state takes no more: reported, or remembered by import_store_failed() */
 };
 
 /** Read on in a source, in order, up to a few MiB. */
 enum follow_turn follow_turn(struct follow *f, struct follow_source *s);
+
+/* ---- follow_probe.c */
+
 /** Are the first bytes of an open file those that were seen before? */
 bool follow_same(int fd, const struct follow_print *print);
 /** Open a file of a source. @return descriptor or -errno; -EISDIR, -ELOOP, -ENXIO and so on for what is no regular file */
 int follow_open(const struct follow_source *s, const char *name, struct stat *st);
 /** Look for the first packet: fills print and first_ts. The file must be open. @return 0 or -ENOMEM */
 int follow_probe(struct followed *file);
+/** pread(2), again after a signal. @return bytes, 0: the end, or -errno */
+ssize_t follow_read_at(int fd, void *buf, size_t len, uint64_t offset);
+/** Move what is at hand, buf[pos..end), to the front, with room for `need` bytes. @return 0 or -ENOMEM */
+int follow_make_room(uint8_t **buf, size_t *room, size_t *pos, size_t *end, size_t need);
 
 /* ---- follow_watch.c */
 

@@ -12,133 +12,8 @@
 #include "follow.h"
 
 #define READ_ROOM (1u << 20)
-#define PROBE_ROOM (64u << 10)
 /* Then others have their turn, a stop is seen, and files that came meanwhile are opened before a ring removes them. */
 #define TURN_BYTES (16u << 20)
-/* A print need not cover more: headers of that size differ before. */
-#define PRINT_MAX (1u << 20)
-
-int
-follow_open(const struct follow_source *s, const char *name, struct stat *st)
-{
-	char path[PATH_MAX + NAME_MAX + 2];
-	int fd, ret;
-
-	snprintf(path, sizeof(path), "%s/%s", s->dir, name);
-	/* Whatever has come under this name since we looked: opening it must not wait, and a link leads elsewhere. */
-	fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | (s->only[0] ? 0 : O_NOFOLLOW));
-	if (fd < 0)
-		return -errno;
-	ret = fstat(fd, st) < 0 ? -errno : S_ISREG(st->st_mode) ? 0 : -EISDIR;
-	if (ret < 0) {
-		close(fd);
-		return ret;
-	}
-	return fd;
-}
-
-static ssize_t
-read_at(int fd, void *buf, size_t len, uint64_t offset)
-{
-	ssize_t n;
-
-	do {
-		n = pread(fd, buf, len, (off_t)offset);
-	} while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : n;
-}
-
-/* @return whether all of it could be read */
-static bool
-checksum(int fd, uint32_t len, uint32_t *crc)
-{
-	uint8_t part[8192];
-
-	*crc = 0;
-	for (uint32_t at = 0; at < len;) {
-		ssize_t n = read_at(fd, part, len - at < sizeof(part) ? len - at : sizeof(part), at);
-
-		if (n <= 0)
-			return false;
-		*crc = follow_crc(*crc, part, (size_t)n);
-		at += (uint32_t)n;
-	}
-	return true;
-}
-
-bool
-follow_same(int fd, const struct follow_print *print)
-{
-	uint32_t crc;
-
-	return checksum(fd, print->len, &crc) && crc == print->crc;
-}
-
-/* Make room for `need` bytes at hand. @return 0 or -ENOMEM */
-static int
-make_room(uint8_t **buf, size_t *room, size_t *pos, size_t *end, size_t need)
-{
-	if (*pos) {
-		memmove(*buf, *buf + *pos, *end - *pos);
-		*end -= *pos;
-		*pos = 0;
-	}
-	if (need > *room) {
-		uint8_t *more = realloc(*buf, need);
-
-		if (more == NULL)
-			return -ENOMEM;
-		*buf = more;
-		*room = need;
-	}
-	return 0;
-}
-
-int
-follow_probe(struct followed *file)
-{
-	size_t room = PROBE_ROOM, pos = 0, end = 0, used;
-	uint8_t *buf = malloc(room);
-	struct rd_packet packet;
-	struct reader reader;
-	int ret = buf ? 0 : -ENOMEM;
-
-	reader_init(&reader, false);
-	while (ret == 0) {
-		uint64_t start = reader.offset;
-		enum rd_event event = reader_next(&reader, buf + pos, end - pos, &used, &packet);
-		ssize_t n;
-
-		if (event == RD_PACKET) {
-			uint64_t len = start + (uint64_t)(packet.data - (buf + pos));
-
-			file->print.len = len < PRINT_MAX ? (uint32_t)len : PRINT_MAX;
-			if (!checksum(file->fd, file->print.len, &file->print.crc))
-				file->print.len = 0;
-			/* Packets without a time are all alike; then it is as old as can be. */
-			file->first_ts = packet.bad_time || packet.ts == 0 ? 1 : packet.ts;
-			break;
-		}
-		pos += used;
-		if (event == RD_DAMAGE)
-			break;
-		if (event != RD_MORE) {
-			if (reader.skip && pos == end)
-				reader_skipped(&reader, reader.skip);
-			continue;
-		}
-		ret = make_room(&buf, &room, &pos, &end, reader.need);
-		if (ret < 0)
-			break;
-		n = read_at(file->fd, buf + end, room - end, reader.offset + end);
-		if (n <= 0)
-			break;
-		end += (size_t)n;
-	}
-	reader_free(&reader);
-	free(buf);
-	return ret;
-}
 
 /* ---------------------------------------------------------------- the file being read */
 
@@ -282,9 +157,9 @@ refill(struct follow *f, struct follow_source *s)
 	char label[PATH_MAX + NAME_MAX + 2];
 	ssize_t n;
 
-	n = make_room(&s->buf, &s->buf_room, &s->pos, &s->end, s->reader.need);
+	n = follow_make_room(&s->buf, &s->buf_room, &s->pos, &s->end, s->reader.need);
 	if (n == 0)
-		n = read_at(file->fd, s->buf + s->end, s->buf_room - s->end, s->reader.offset + s->end);
+		n = follow_read_at(file->fd, s->buf + s->end, s->buf_room - s->end, s->reader.offset + s->end);
 	if (n < 0) {
 		if (!file->told)
 			import_fail(&f->im, (int)n, "%s: read at byte %" PRIu64 ": %s; it is tried again",
@@ -348,7 +223,7 @@ is_taken(const struct follow *f, const struct follow_source *s, const struct rd_
 /*
  * The next packet is of this file, which begins at `offset`: note that before the store has it.
  *
- * @return 0; -EPROTOTYPE: the file is none for this capture; another -errno: the end
+ * @return 0; -EPROTOTYPE: the file is none for this capture; -ECANCELED: stopped; another -errno: failed
  */
 static int
 begin_run(struct follow *f, struct follow_source *s, uint64_t offset)
@@ -376,7 +251,12 @@ begin_run(struct follow *f, struct follow_source *s, uint64_t offset)
 	ret = follow_capture(f, s->link_type, snap_len);
 	if (ret < 0)
 		return ret;
-	ret = follow_state_run(&f->state, f->position, s->dir, file->name, file->ino, &file->print, offset, errbuf);
+	while ((ret = follow_state_run(&f->state, f->position, s->dir, file->name, file->ino, &file->print, offset,
+			errbuf)) == -ENOSPC) {
+		ret = follow_wait_room(f);
+		if (ret < 0)
+			return ret;
+	}
 	if (ret < 0) {
 		import_fail(&f->im, ret, "%s", errbuf);
 		return ret;
@@ -387,11 +267,28 @@ begin_run(struct follow *f, struct follow_source *s, uint64_t offset)
 	return 0;
 }
 
+/* By the packets' own time, so a capture has the same packets whenever it is made. */
+static bool
+is_roll_due(struct follow *f, const struct rd_packet *packet)
+{
+	const struct sl_import_params *params = f->im.params;
+
+	if (params->roll_bytes && f->capture_bytes >= params->roll_bytes)
+		return true;
+	if (params->roll_next == NULL || packet->bad_time)
+		return false;
+	if (f->roll_at == 0)
+		f->roll_at = params->roll_next(params->roll_ctx, packet->ts);
+	return packet->ts >= f->roll_at;
+}
+
+/* @return 0; -EPROTOTYPE: the file is left out; -ECANCELED: stopped; another -errno: failed */
 static int
 take(struct follow *f, struct follow_source *s, const struct rd_packet *packet, uint64_t offset)
 {
 	struct followed *file = s->tail;
-	uint64_t packets = f->im.result->packets;
+	uint64_t packets = f->im.result->packets, mark;
+	struct rd_packet again = *packet;
 	int ret;
 
 	if (s->reader.offset <= file->consumed)
@@ -400,22 +297,33 @@ take(struct follow *f, struct follow_source *s, const struct rd_packet *packet, 
 		file->consumed = s->reader.offset;
 		return 0;
 	}
+	if (f->im.writer && is_roll_due(f, packet)) {
+		ret = follow_end_capture(f);
+		if (ret < 0)
+			return ret;
+	}
 	if (f->run_file != file) {
 		ret = begin_run(f, s, offset);
 		if (ret < 0)
 			return ret;
 	}
-	f->position = f->run_begin + (s->reader.offset - f->run_offset);
-	sl_store_writer_mark(f->im.writer, f->position);
-	ret = import_packet(&f->im, packet, f->snap_len);
+	mark = f->run_begin + (s->reader.offset - f->run_offset);
+	sl_store_writer_mark(f->im.writer, mark);
+	while ((ret = import_packet(&f->im, &again, f->snap_len)) == -EAGAIN) {
+		again.dropped = 0; /* those are counted */
+		ret = follow_wait_store(f);
+		if (ret < 0)
+			return ret;
+	}
 	if (ret < 0)
 		return ret;
+	f->position = mark;
 	file->consumed = s->reader.offset;
 	if (f->im.result->packets == packets)
 		return 0;
 	file->packets++;
 	file->newest_ts = packet->ts;
-	f->appended_at = 1;
+	f->capture_bytes += sizeof(struct sl_record) + packet->caplen;
 	return 0;
 }
 
@@ -480,7 +388,7 @@ read_tail(struct follow *f, struct follow_source *s)
 				return TURN_BUSY;
 			}
 			if (ret < 0)
-				return TURN_FAILED;
+				return ret == -ECANCELED ? TURN_STOPPED : TURN_FAILED;
 			break;
 		case RD_MORE:
 			switch (refill(f, s)) {

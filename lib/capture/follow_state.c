@@ -2,71 +2,30 @@
  * Copyright (c) 2026 The sluice authors
  */
 
-#include "follow_state.h"
+#include "follow_lines.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <isa-l/crc.h>
-
 #include "sl_capture.h"
 
-/*
- * One line a fact, each with its checksum in front, appended and synced; a line that a crash cut short is the last one,
- * and what it would have said was not relied on yet. Paths are the last field, so only line ends need an escape.
- */
-
-#define STATE_VERSION 1u
 #define NAME_IN_STORE ".import-follow"
 #define NAME_IN_DIR "import-follow"
-#define LINE_MAX_BYTES (3 * PATH_MAX + 256)
-/* Shorter than this it is not worth writing anew. */
-#define COMPACT_MIN (1u << 20)
+/*
+ * Space for lines to come: the store takes what is free ahead of its chunks, and on a full disk it could not go on
+ * filling that if a line could not be written.
+ */
+#define AHEAD (1u << 20)
 /* A committed chunk that cannot be read has no mark; the ones before it have. */
 #define BAD_CHUNKS_MAX 4096u
 
-uint32_t
-follow_crc(uint32_t crc, const void *data, size_t len)
-{
-	/* ISA-L does not write to it; it only lacks the const. */
-	return ~crc32_iscsi((unsigned char *)(uintptr_t)data, (int)len, ~crc);
-}
-
-static int fail(char *errbuf, int error, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
-static int
-fail(char *errbuf, int error, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(errbuf, SL_CAPTURE_ERRBUF, fmt, ap);
-	va_end(ap);
-	return error;
-}
-
 /* ---------------------------------------------------------------- what is known */
-
-static void *
-grow(void *list, size_t count, size_t *room, size_t size)
-{
-	void *more;
-
-	if (count < *room)
-		return list;
-	more = realloc(list, (2 * *room + 16) * size);
-	if (more)
-		*room = 2 * *room + 16;
-	return more;
-}
 
 /* @return index, or -ENOMEM */
 static ssize_t
@@ -80,7 +39,7 @@ know(struct follow_state *state, const char *path, uint64_t ino, const struct fo
 			!strcmp(known->path, path))
 			return (ssize_t)i;
 	}
-	known = grow(state->known, state->known_count, &state->known_room, sizeof(*known));
+	known = follow_grow(state->known, state->known_count, &state->known_room, sizeof(*known));
 	if (known == NULL)
 		return -ENOMEM;
 	state->known = known;
@@ -94,7 +53,7 @@ know(struct follow_state *state, const char *path, uint64_t ino, const struct fo
 static int
 add_run(struct follow_state *state, uint64_t begin, uint64_t offset, size_t known)
 {
-	struct follow_run *run = grow(state->runs, state->run_count, &state->run_room, sizeof(*run));
+	struct follow_run *run = follow_grow(state->runs, state->run_count, &state->run_room, sizeof(*run));
 
 	if (run == NULL)
 		return -ENOMEM;
@@ -107,7 +66,7 @@ static int
 add_capture(struct follow_state *state, uint64_t begin, const struct sl_uuid *uuid)
 {
 	struct follow_capture *capture =
-		grow(state->captures, state->capture_count, &state->capture_room, sizeof(*capture));
+		follow_grow(state->captures, state->capture_count, &state->capture_room, sizeof(*capture));
 
 	if (capture == NULL)
 		return -ENOMEM;
@@ -127,8 +86,8 @@ forget(struct follow_state *state)
 }
 
 /* What runs say about bytes that lie before a position becomes what is known of their files. */
-static void
-fold(struct follow_state *state, uint64_t position)
+void
+follow_state_fold(struct follow_state *state, uint64_t position)
 {
 	size_t kept = 0;
 
@@ -147,73 +106,37 @@ fold(struct follow_state *state, uint64_t position)
 
 /* ---------------------------------------------------------------- lines */
 
-static void
-escape(char *to, const char *from)
+void
+follow_state_allocate(struct follow_state *state)
 {
-	static const char hex[] = "0123456789abcdef";
-
-	for (; *from; from++) {
-		unsigned char c = (unsigned char)*from;
-
-		if (c < 0x20 || c == 0x7f || c == '%') {
-			*to++ = '%';
-			*to++ = hex[c >> 4];
-			*to++ = hex[c & 15];
-		} else {
-			*to++ = (char)c;
-		}
-	}
-	*to = '\0';
-}
-
-static void
-unescape(char *text)
-{
-	char *to = text;
-	unsigned int c;
-
-	while (*text) {
-		if (*text == '%' && sscanf(text + 1, "%2x", &c) == 1) {
-			*to++ = (char)c;
-			text += 3;
-		} else {
-			*to++ = *text++;
-		}
-	}
-	*to = '\0';
-}
-
-static int format_line(char *line, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-/* @return bytes of the line, its end included */
-static int
-format_line(char *line, const char *fmt, ...)
-{
-	char text[LINE_MAX_BYTES];
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	return snprintf(line, LINE_MAX_BYTES + 16, "%08x %s\n", follow_crc(0, text, (size_t)n), text);
+	if (state->size + AHEAD / 4 < state->allocated)
+		return;
+	if (fallocate(state->fd, FALLOC_FL_KEEP_SIZE, (off_t)state->size, AHEAD) == 0)
+		state->allocated = state->size + AHEAD;
 }
 
 static int
 append(struct follow_state *state, const char *line, int len, bool durable, char *errbuf)
 {
-	ssize_t n = pwrite(state->fd, line, (size_t)len, (off_t)state->size);
+	ssize_t n;
+	int ret;
 
-	if (n != len) {
-		/* Half a line at the end is as good as none. */
-		return fail(errbuf, n < 0 ? -errno : -ENOSPC,
+	follow_state_allocate(state);
+	n = pwrite(state->fd, line, (size_t)len, (off_t)state->size);
+	ret = n == len ? 0 : n < 0 ? -errno : -ENOSPC;
+
+	if (ret == 0 && durable && fdatasync(state->fd) < 0)
+		ret = -errno;
+	if (ret < 0) {
+		/* Half a line at the end is as good as none, but not under another line. */
+		(void)!ftruncate(state->fd, (off_t)state->size);
+		state->allocated = 0;
+		return follow_state_fail(errbuf, ret,
 			"%s: cannot be written: %s; without it a restart would not know what was imported, so it ends "
 			"here",
-			state->path, strerror(n < 0 ? errno : ENOSPC));
+			state->path, strerror(-ret));
 	}
-	state->size += (uint64_t)n;
-	if (durable && fdatasync(state->fd) < 0)
-		return fail(errbuf, -errno, "%s: fdatasync: %s", state->path, strerror(errno));
+	state->size += (uint64_t)len;
 	return 0;
 }
 
@@ -230,13 +153,13 @@ take_line(struct follow_state *state, char *text)
 	int at = 0;
 
 	if (sscanf(text, "follow %u %n", &version, &at) == 1 && at) {
-		unescape(text + at);
+		follow_unescape(text + at);
 		snprintf(state->store, sizeof(state->store), "%s", text + at);
 		return version == STATE_VERSION ? 0 : -EPROTO;
 	}
 	if (sscanf(text, "base %" SCNu64, &a) == 1) {
 		/* All before it is in the store: what the runs say until here is final. */
-		fold(state, a);
+		follow_state_fold(state, a);
 		state->run_count = 0;
 		state->capture_count = 0;
 		state->base = a;
@@ -247,7 +170,7 @@ take_line(struct follow_state *state, char *text)
 	/* clang-format off */
 	if (sscanf(text, "file %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu32 " %" SCNx32 " %n",
 		&a, &b, &ino, &print.len, &print.crc, &at) == 5 && at) {
-		unescape(text + at);
+		follow_unescape(text + at);
 		known = know(state, text + at, ino, &print);
 		if (known < 0)
 			return (int)known;
@@ -257,7 +180,7 @@ take_line(struct follow_state *state, char *text)
 	}
 	if (sscanf(text, "run %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu32 " %" SCNx32 " %n",
 		&a, &b, &ino, &print.len, &print.crc, &at) == 5 && at) {
-		unescape(text + at);
+		follow_unescape(text + at);
 		known = know(state, text + at, ino, &print);
 		if (known < 0)
 			return (int)known;
@@ -266,7 +189,7 @@ take_line(struct follow_state *state, char *text)
 	}
 	if (sscanf(text, "left %" SCNu64 " %" SCNu64 " %" SCNu32 " %" SCNx32 " %n",
 		&a, &ino, &print.len, &print.crc, &at) == 4 && at) {
-		unescape(text + at);
+		follow_unescape(text + at);
 		known = know(state, text + at, ino, &print);
 		if (known < 0)
 			return (int)known;
@@ -288,13 +211,13 @@ load(struct follow_state *state, char *errbuf)
 	int ret = 0;
 
 	if (fstat(state->fd, &st) < 0)
-		return fail(errbuf, -errno, "%s: %s", state->path, strerror(errno));
+		return follow_state_fail(errbuf, -errno, "%s: %s", state->path, strerror(errno));
 	text = malloc((size_t)st.st_size + 1);
 	if (text == NULL)
-		return fail(errbuf, -ENOMEM, "%s: no memory to read it", state->path);
+		return follow_state_fail(errbuf, -ENOMEM, "%s: no memory to read it", state->path);
 	n = pread(state->fd, text, (size_t)st.st_size, 0);
 	if (n != st.st_size) {
-		ret = fail(errbuf, n < 0 ? -errno : -EIO, "%s: cannot be read: %s", state->path,
+		ret = follow_state_fail(errbuf, n < 0 ? -errno : -EIO, "%s: cannot be read: %s", state->path,
 			strerror(n < 0 ? errno : EIO));
 		goto out;
 	}
@@ -314,9 +237,9 @@ load(struct follow_state *state, char *errbuf)
 		good = (uint64_t)(end + 1 - text);
 	}
 	if (ret == -ENOMEM) {
-		fail(errbuf, ret, "%s: no memory to read it", state->path);
+		follow_state_fail(errbuf, ret, "%s: no memory to read it", state->path);
 	} else if (ret < 0) {
-		fail(errbuf, ret,
+		follow_state_fail(errbuf, ret,
 			"%s: damaged at line %u; it says what was imported, so nothing is imported without it. Moved "
 			"away, all "
 			"files that are there are imported (again)",
@@ -331,30 +254,6 @@ out:
 /* ---------------------------------------------------------------- the file */
 
 static int
-lock(int fd)
-{
-	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-
-	return fcntl(fd, F_OFD_SETLK, &lock) < 0 ? -errno : 0;
-}
-
-static int
-sync_directory_of(const char *path)
-{
-	char dir[PATH_MAX];
-	int fd, ret;
-
-	snprintf(dir, sizeof(dir), "%s", path);
-	*strrchr(dir, '/') = '\0';
-	fd = open(dir[0] ? dir : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	ret = fsync(fd) < 0 && errno != EINVAL ? -errno : 0;
-	close(fd);
-	return ret;
-}
-
-static int
 open_locked(struct follow_state *state, char *errbuf)
 {
 	struct stat ours, named;
@@ -363,15 +262,16 @@ open_locked(struct follow_state *state, char *errbuf)
 	for (;;) {
 		state->fd = open(state->path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
 		if (state->fd < 0)
-			return fail(errbuf, -errno, "%s: %s; it must be writable, or use another --state-dir",
-				state->path, strerror(errno));
-		ret = lock(state->fd);
+			return follow_state_fail(errbuf, -errno,
+				"%s: %s; it must be writable, or use another --state-dir", state->path,
+				strerror(errno));
+		ret = follow_state_lock(state->fd);
 		if (ret == -EAGAIN || ret == -EACCES)
-			return fail(errbuf, -EBUSY,
+			return follow_state_fail(errbuf, -EBUSY,
 				"%s: another sluice import --follow has it; one at a time can write to a store",
 				state->path);
 		if (ret < 0)
-			return fail(errbuf, ret, "%s: cannot be locked: %s", state->path, strerror(-ret));
+			return follow_state_fail(errbuf, ret, "%s: cannot be locked: %s", state->path, strerror(-ret));
 		/* It may have been written anew while we waited: then this is the old one. */
 		if (fstat(state->fd, &ours) == 0 && stat(state->path, &named) == 0 && ours.st_ino == named.st_ino)
 			return 0;
@@ -388,27 +288,28 @@ follow_state_open(struct follow_state *state, const char *store, const char *sta
 	memset(state, 0, sizeof(*state));
 	state->fd = -1;
 	if (realpath(store, real) == NULL)
-		return fail(errbuf, -errno, "%s: %s", store, strerror(errno));
+		return follow_state_fail(errbuf, -errno, "%s: %s", store, strerror(errno));
 	if (state_dir) {
 		char dir[PATH_MAX];
 
 		if (mkdir(state_dir, 0755) < 0 && errno != EEXIST)
-			return fail(errbuf, -errno, "--state-dir %s: cannot be made: %s", state_dir, strerror(errno));
+			return follow_state_fail(
+				errbuf, -errno, "--state-dir %s: cannot be made: %s", state_dir, strerror(errno));
 		if (realpath(state_dir, dir) == NULL)
-			return fail(errbuf, -errno, "--state-dir %s: %s", state_dir, strerror(errno));
+			return follow_state_fail(errbuf, -errno, "--state-dir %s: %s", state_dir, strerror(errno));
 		if (strlen(dir) + sizeof(NAME_IN_DIR) + 8 > PATH_MAX)
-			return fail(errbuf, -ENAMETOOLONG, "--state-dir %s: too long", state_dir);
+			return follow_state_fail(errbuf, -ENAMETOOLONG, "--state-dir %s: too long", state_dir);
 		memcpy(stpcpy(state->path, dir), "/" NAME_IN_DIR, sizeof("/" NAME_IN_DIR));
 	} else {
 		if (strlen(real) + sizeof(NAME_IN_STORE) + 8 > PATH_MAX)
-			return fail(errbuf, -ENAMETOOLONG, "--store %s: too long", store);
+			return follow_state_fail(errbuf, -ENAMETOOLONG, "--store %s: too long", store);
 		memcpy(stpcpy(state->path, real), "/" NAME_IN_STORE, sizeof("/" NAME_IN_STORE));
 	}
 	ret = open_locked(state, errbuf);
 	if (ret == 0)
 		ret = load(state, errbuf);
 	if (ret == 0 && state->store[0] && strcmp(state->store, real) != 0)
-		ret = fail(errbuf, -EPROTO,
+		ret = follow_state_fail(errbuf, -EPROTO,
 			"%s: says what was imported into the store %s; use another --state-dir for %s", state->path,
 			state->store, real);
 	if (ret < 0) {
@@ -464,7 +365,7 @@ follow_state_recover(struct follow_state *state, uint64_t *position, uint64_t *l
 
 	buf = aligned_alloc(SL_STORE_ALIGN, SL_CHUNK_SIZE);
 	if (buf == NULL)
-		return fail(errbuf, -ENOMEM, "%s: no memory for a chunk", state->path);
+		return follow_state_fail(errbuf, -ENOMEM, "%s: no memory for a chunk", state->path);
 	for (size_t i = state->capture_count; i-- > 0 && ret == -ENODATA;) {
 		ret = sl_capture_open_uuid(state->store, &state->captures[i].uuid, &capture, store_error);
 		if (ret == -ENOENT) {
@@ -473,7 +374,7 @@ follow_state_recover(struct follow_state *state, uint64_t *position, uint64_t *l
 		}
 		if (ret < 0) {
 			free(buf);
-			return fail(errbuf, ret, "%s", store_error[0] ? store_error : strerror(-ret));
+			return follow_state_fail(errbuf, ret, "%s", store_error[0] ? store_error : strerror(-ret));
 		}
 		ret = last_mark(capture, buf, &mark);
 		sl_capture_close(capture);
@@ -481,7 +382,7 @@ follow_state_recover(struct follow_state *state, uint64_t *position, uint64_t *l
 	free(buf);
 	*lost = ret == 0 && mark < state->base ? state->base - mark : 0;
 	*position = ret == 0 && mark > state->base ? mark : state->base;
-	fold(state, *position);
+	follow_state_fold(state, *position);
 	/* What was left is not done with if the end of it did not reach the store. */
 	for (size_t i = 0; i < state->run_count; i++)
 		state->known[state->runs[i].known].left = 0;
@@ -540,11 +441,13 @@ int
 follow_state_capture(struct follow_state *state, uint64_t begin, const struct sl_uuid *uuid, char *errbuf)
 {
 	char line[LINE_MAX_BYTES + 16], text[37];
+	int ret;
 
-	if (add_capture(state, begin, uuid) < 0)
-		return fail(errbuf, -ENOMEM, "%s: out of memory", state->path);
 	sl_uuid_format(uuid, text);
-	return append(state, line, format_line(line, "capture %" PRIu64 " %s", begin, text), true, errbuf);
+	ret = append(state, line, follow_format_line(line, "capture %" PRIu64 " %s", begin, text), true, errbuf);
+	if (ret == 0 && add_capture(state, begin, uuid) < 0)
+		ret = follow_state_fail(errbuf, -ENOMEM, "%s: out of memory", state->path);
+	return ret;
 }
 
 int
@@ -552,11 +455,11 @@ follow_state_closed(struct follow_state *state, uint64_t position, char *errbuf)
 {
 	char line[LINE_MAX_BYTES + 16];
 
-	fold(state, position);
+	follow_state_fold(state, position);
 	state->run_count = 0;
 	state->capture_count = 0;
 	state->base = position;
-	return append(state, line, format_line(line, "base %" PRIu64, position), true, errbuf);
+	return append(state, line, follow_format_line(line, "base %" PRIu64, position), true, errbuf);
 }
 
 int
@@ -565,17 +468,21 @@ follow_state_run(struct follow_state *state, uint64_t begin, const char *dir, co
 {
 	char line[LINE_MAX_BYTES + 16], path[PATH_MAX + NAME_MAX + 2], escaped[3 * sizeof(path)];
 	ssize_t known;
+	int ret;
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	follow_escape(escaped, path);
+	ret = append(state, line,
+		follow_format_line(line, "run %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu32 " %" PRIx32 " %s", begin,
+			offset, ino, print->len, print->crc, escaped),
+		true, errbuf);
+	if (ret < 0)
+		return ret;
 	known = know(state, path, ino, print);
 	if (known < 0 || add_run(state, begin, offset, (size_t)known) < 0)
-		return fail(errbuf, -ENOMEM, "%s: out of memory", state->path);
+		return follow_state_fail(errbuf, -ENOMEM, "%s: out of memory", state->path);
 	state->known[known].left = 0;
-	escape(escaped, path);
-	return append(state, line,
-		format_line(line, "run %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu32 " %" PRIx32 " %s", begin, offset,
-			ino, print->len, print->crc, escaped),
-		true, errbuf);
+	return 0;
 }
 
 void
@@ -591,200 +498,10 @@ follow_state_left(struct follow_state *state, const char *dir, const char *name,
 	if (known < 0)
 		return;
 	state->known[known].left = size;
-	escape(escaped, path);
+	follow_escape(escaped, path);
 	/* It only saves work. A disk that is full will say so at the next run. */
 	(void)append(state, line,
-		format_line(line, "left %" PRIu64 " %" PRIu64 " %" PRIu32 " %" PRIx32 " %s", size, ino, print->len,
-			print->crc, escaped),
+		follow_format_line(line, "left %" PRIu64 " %" PRIu64 " %" PRIu32 " %" PRIx32 " %s", size, ino,
+			print->len, print->crc, escaped),
 		false, ignored);
-}
-
-/* ---------------------------------------------------------------- written anew */
-
-bool
-follow_state_is_long(const struct follow_state *state)
-{
-	return state->size > COMPACT_MIN && state->size > 2 * state->compacted;
-}
-
-/** Inode numbers of what is in a directory. */
-struct listing {
-	char dir[PATH_MAX];
-	uint64_t *inos;
-	size_t count, room;
-};
-
-static int
-compare_inos(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* List the directory of a path, unless that was the last one listed. Nothing in it: perhaps its file system is away. */
-static void
-list(struct listing *l, const char *path)
-{
-	size_t n = (size_t)(strrchr(path, '/') - path);
-	struct dirent *entry;
-	struct stat st;
-	DIR *d;
-
-	if (strlen(l->dir) == n && memcmp(l->dir, path, n) == 0 && l->dir[0])
-		return;
-	memcpy(l->dir, path, n);
-	l->dir[n] = '\0';
-	l->count = 0;
-	d = opendir(n ? l->dir : "/");
-	if (d == NULL)
-		return;
-	while ((entry = readdir(d)) != NULL) {
-		uint64_t *inos;
-
-		if (entry->d_name[0] == '.' || fstatat(dirfd(d), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			continue;
-		inos = grow(l->inos, l->count, &l->room, sizeof(*inos));
-		if (inos == NULL) {
-			l->count = 0;
-			break;
-		}
-		l->inos = inos;
-		l->inos[l->count++] = st.st_ino;
-	}
-	closedir(d);
-	if (l->count)
-		qsort(l->inos, l->count, sizeof(*l->inos), compare_inos);
-}
-
-/* A file that is no longer there need not be known, nor what was in it before it was written over. */
-static bool
-is_needed(const struct follow_state *state, size_t i, struct listing *l)
-{
-	const struct follow_known *known = &state->known[i];
-	bool later = false;
-	struct stat st;
-
-	for (size_t r = 0; r < state->run_count; r++)
-		if (state->runs[r].known == i)
-			return true;
-	for (size_t k = i + 1; k < state->known_count; k++) {
-		if (strcmp(state->known[k].path, known->path) != 0)
-			continue;
-		if (state->known[k].ino == known->ino)
-			return false;
-		later = true;
-	}
-	list(l, known->path);
-	if (l->count == 0)
-		return true;
-	/* Renamed, as logrotate does, it is the same file. */
-	if (bsearch(&known->ino, l->inos, l->count, sizeof(*l->inos), compare_inos))
-		return true;
-	return !later && lstat(known->path, &st) == 0;
-}
-
-static int
-print_state(const struct follow_state *state, FILE *file)
-{
-	char line[LINE_MAX_BYTES + 16], escaped[3 * (PATH_MAX + NAME_MAX + 2)], uuid[37];
-
-	escape(escaped, state->store);
-	format_line(line, "follow %u %s", STATE_VERSION, escaped);
-	fputs(line, file);
-	format_line(line, "base %" PRIu64, state->base);
-	fputs(line, file);
-	for (size_t i = 0; i < state->known_count; i++) {
-		const struct follow_known *known = &state->known[i];
-
-		escape(escaped, known->path);
-		format_line(line, "file %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu32 " %" PRIx32 " %s",
-			known->consumed, known->left, known->ino, known->print.len, known->print.crc, escaped);
-		fputs(line, file);
-	}
-	for (size_t i = 0; i < state->capture_count; i++) {
-		sl_uuid_format(&state->captures[i].uuid, uuid);
-		format_line(line, "capture %" PRIu64 " %s", state->captures[i].begin, uuid);
-		fputs(line, file);
-	}
-	for (size_t i = 0; i < state->run_count; i++) {
-		const struct follow_known *known = &state->known[state->runs[i].known];
-
-		escape(escaped, known->path);
-		format_line(line, "run %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu32 " %" PRIx32 " %s",
-			state->runs[i].begin, state->runs[i].offset, known->ino, known->print.len, known->print.crc,
-			escaped);
-		fputs(line, file);
-	}
-	return fflush(file) != 0 || ferror(file) ? -(errno ? errno : EIO) : 0;
-}
-
-static void
-drop_unneeded(struct follow_state *state)
-{
-	struct listing l = {0};
-	size_t *place;
-	size_t kept = 0;
-
-	place = malloc((state->known_count + 1) * sizeof(*place));
-	if (place == NULL)
-		return;
-	for (size_t i = 0; i < state->known_count; i++)
-		place[i] = is_needed(state, i, &l) ? kept++ : SIZE_MAX;
-	for (size_t i = 0; i < state->known_count; i++) {
-		if (place[i] == SIZE_MAX)
-			free(state->known[i].path);
-		else
-			state->known[place[i]] = state->known[i];
-	}
-	for (size_t i = 0; i < state->run_count; i++)
-		state->runs[i].known = place[state->runs[i].known];
-	state->known_count = kept;
-	free(place);
-	free(l.inos);
-}
-
-int
-follow_state_compact(struct follow_state *state, uint64_t safe, char *errbuf)
-{
-	char path[PATH_MAX + 8];
-	FILE *file = NULL;
-	int fd, copy, ret;
-
-	if (safe > state->base) {
-		fold(state, safe);
-		state->base = safe;
-	}
-	drop_unneeded(state);
-	snprintf(path, sizeof(path), "%s.new", state->path);
-	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	copy = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
-	if (copy >= 0)
-		file = fdopen(copy, "w");
-	if (file == NULL) {
-		ret = -errno;
-		if (copy >= 0)
-			close(copy);
-		goto err;
-	}
-	ret = print_state(state, file);
-	state->compacted = ret == 0 ? (uint64_t)ftell(file) : state->compacted;
-	fclose(file);
-	/* Locked before it has the name, so nobody finds it free. */
-	if (ret == 0)
-		ret = lock(fd);
-	if (ret == 0 && (fsync(fd) < 0 || rename(path, state->path) < 0))
-		ret = -errno;
-	if (ret == 0)
-		ret = sync_directory_of(state->path);
-	if (ret < 0)
-		goto err;
-	close(state->fd);
-	state->fd = fd;
-	state->size = state->compacted;
-	return 0;
-err:
-	if (fd >= 0)
-		close(fd);
-	return fail(errbuf, ret, "%s: cannot be written: %s; what was imported is noted there", path, strerror(-ret));
 }

@@ -56,6 +56,7 @@ struct follow_state {
 	char store[PATH_MAX]; /**< absolute */
 	int fd;
 	uint64_t size;      /**< bytes of the file */
+	uint64_t allocated; /**< bytes that the file system has promised */
 	uint64_t compacted; /**< bytes after it was last written anew */
 	uint64_t base;      /**< everything before it is in the store for good */
 	struct follow_known *known;

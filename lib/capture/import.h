@@ -73,7 +73,8 @@ int import_store_failed(struct import *im, int error, const char *errbuf);
 /**
  * Bring a packet into the store and count it, unless it is of an interface that is not wanted or has no valid time.
  *
- * @return 0, or -errno: the store takes no more
+ * @return 0; -EAGAIN: the store has no room at this moment, and its writer does not wait; another -errno: the store takes no
+ *         more
  */
 int import_packet(struct import *im, const struct rd_packet *packet, uint32_t snap_len);
 

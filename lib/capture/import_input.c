@@ -32,6 +32,8 @@ import_packet(struct import *im, const struct rd_packet *packet, uint32_t snap_l
 	ret = sl_store_writer_append(im->writer, packet->ts, packet->caplen, packet->len, (uint8_t)packet->interface,
 		packet->flags, packet->data, errbuf);
 	if (__builtin_expect(ret != 0, 0)) {
+		if (ret == -EAGAIN)
+			return ret;
 		if (ret == -EMSGSIZE) {
 			im->too_large++;
 			return 0;

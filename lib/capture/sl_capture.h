@@ -28,7 +28,17 @@ struct sl_import_params {
 	int interface;                /**< interface to take (counted through a pcapng file from 0), -1: all */
 	uint64_t flush_interval;      /**< ns */
 	bool progress;                /**< show progress on standard error; sl_import() only */
-	const char *state_dir;        /**< where sl_follow() keeps what it has imported; NULL: in the store */
+
+	/** @{ sl_follow() only */
+	const char *state_dir;        /**< where to keep what was imported; NULL: in the store */
+	/** The next time at which a new capture is due after a time, ns since 1970 UTC; NULL: never. */
+	uint64_t (*roll_next)(const void *ctx, uint64_t after);
+	const void *roll_ctx;
+	uint64_t roll_bytes;          /**< captured bytes after which a new capture is due; 0: never */
+	uint64_t keep_free_bytes;     /**< of the store's file system; captures that such writers made may be deleted for it */
+	unsigned int keep_free_percent;
+	/** @} */
+
 	/** Becomes 1 when a signal asks to end, 2 when it asks again (a pipe is not drained then); may be NULL. */
 	const volatile int *stop;
 	/** Called with each line that a user should read (refusals, damage, warnings); may be NULL. */
