@@ -43,6 +43,7 @@ class TestIsolation(TestSuite):
 
     def set_up_test_case(self) -> None:
         self.faulty = self.enter(FaultFs(os.path.join(self.dir, "backing"), os.path.join(self.dir, "faulty")))
+        self.plain = os.path.join(self.dir, "plain")
         self.state = os.path.join(self.dir, "state")
         self.logs = os.path.join(self.dir, "log")
 
@@ -62,7 +63,7 @@ class TestIsolation(TestSuite):
     def _out(self, name: str) -> str:
         """A target's directory, or for mkdir the one that it is to make."""
         if name.startswith("good") and name != "good0":
-            return os.path.join(self.dir, "plain", name)
+            return os.path.join(self.plain, name)
         below = "mkdir/below" if name == "mkdir" else name
         return os.path.join(self.faulty.mount, below)
 
@@ -406,10 +407,11 @@ class TestIsolation(TestSuite):
         """Seconds until seven good targets have a capture that is written at so many bytes a second, and then stopped."""
         store = os.path.join(self.dir, "live")
         fs.remove_tree(store)
+        os.makedirs(store)
         config, good = self._eight(bad)
         state = os.path.join(self.dir, "live-state")
         fs.remove_tree(state)
-        args = ("--state-dir", state, "--log-dir", self.logs, "--stop-timeout", "1")
+        args = ("--state-dir", state, "--log-dir", self.logs, "--stop-timeout", "60")
         words = [run.SLUICE, "import", "--store", store, "-"]
         with run.Process(words, stdin=subprocess.PIPE) as feed, run.push_start(config, store, *args) as push:
             begun = time.monotonic()
@@ -448,7 +450,7 @@ class TestIsolation(TestSuite):
         """What one bad target of eight costs the seven others.
 
         **Steps:**
-            * Follow a capture that is written at 30 MB/s for PERF_SECONDS (default 15), with seven targets, alone and with an
+            * Follow a capture that is written at 30 MB/s for PERF_SECONDS (default 15), with seven targets on tmpfs, alone and with an
               eighth one on faultfs: whose writes hang, whose writes take 0.1 s, whose file system is full. Five runs, in turn.
             * The same with --once from a store of the same size.
 
@@ -456,6 +458,7 @@ class TestIsolation(TestSuite):
             * Live, the median of the time until the seven have all their files is at most 5 percent above that without the eighth.
             * Once, it is at most 5 percent above that plus the 2 s for which a target is waited for before it is parked.
         """
+        self.plain = self.tmpfs_dir()
         rate, seconds = 30e6, float(os.environ.get("PERF_SECONDS", "15"))
         capture = traffic.make_traffic(os.path.join(self.dir, "big.pcap"), bytes=int(rate * seconds))
         store = os.path.join(self.dir, "big")
