@@ -86,7 +86,10 @@ print_incidents(const char *desc, const struct sl_target_stats *stats, FILE *out
 	if (stats->parks)
 		fprintf(out, "target \"%s\": parked %" PRIu64 " time%s, %.1f s in all%s\n", desc, stats->parks,
 			stats->parks == 1 ? "" : "s", (double)stats->parked_ns / 1e9,
-			stats->parked ? ", and still is" : "; the others went on, and it caught up");
+			stats->parked        ? ", and still is"
+			: stats->catching_up ? ", and has not caught up"
+			: stats->gave_up     ? ""
+					     : "; the others went on, and it caught up");
 	if (!stats->gaps)
 		return;
 	if (stats->gap_begin)

@@ -172,6 +172,29 @@ class TestIsolation(TestSuite):
             oracle.verify_same_packets(pcap.read_packets(*paths), self.packets, name)
 
     @func_test
+    def test_given_up(self) -> None:
+        """A push --once with a target that hangs for longer than --retry-for.
+
+        **Steps:**
+            * Push --once --retry-for 1 to a target whose fsync hangs and to two good ones; let go once it is given up; push --once.
+
+        **Verify:**
+            * The first push gives the target up while it hangs, names it with the reason, and exits 1; the good ones are complete.
+            * The second one leaves the files of an undisturbed run.
+        """
+        self.faulty.rule("fsync", "/bad/*", hang=True)
+        config = self._config(["bad"])
+        push = self._push(config, "--once", "--retry-for", "1")
+        push.wait_until(lambda: 'target "bad": given up' in push.err, 30, "it is given up")
+        verify(self.faulty.waiting() != [], "nothing hangs any more")
+        push.wait_until(lambda: re.search(r'sluice push: target "bad": .*hangs', push.err), 30, "the last word")
+        self._verify_exact("good0", "good1")
+        self.faulty.clear()
+        push.wait(30, rc=1)
+        run.push_once(config, self.store, "--state-dir", self.state)
+        self._verify_exact("bad", "good0", "good1")
+
+    @func_test
     def test_start_while_it_hangs(self) -> None:
         """A push starts while the file that a target should go on with cannot be opened.
 
