@@ -16,6 +16,7 @@ import time
 
 from api.test import verify
 from framework import lua, model, oracle, pcap, run, traffic
+from framework.faultfs import FaultFs
 from framework.run import SLUICE
 from framework.test_suite import TestSuite, func_test
 
@@ -541,3 +542,158 @@ class TestReload(TestSuite):
             oracle.verify_same_packets(
                 [self.packets[n] for n in self._numbers(f"{out}/kept")], self.packets, f"turn {turn}: kept"
             )
+
+    # ------------------------------------------------------------ endpoints that hang
+
+    def _faulty(self) -> FaultFs:
+        return self.enter(FaultFs(f"{self.dir}/backing", f"{self.dir}/faulty"))
+
+    @func_test
+    def test_reload_while_hung(self) -> None:
+        """A target that hangs holds up no reload.
+
+        **Steps:**
+            * Two targets on a file system where fsync hangs, one elsewhere. SIGHUP: the first is removed, the second gets another
+              filter and another file system, a new one comes. SIGHUP again: the second gets yet another filter. Feed on; let go
+              of what hangs; feed the rest.
+
+        **Verify:**
+            * Both reloads are in force while fsync hangs, and the targets elsewhere publish.
+            * Afterwards the removed one has published all that it had, and its journal is archived; the changed one has a stretch
+              under its first definition, and from there on everything under its last one: nothing lost, nothing twice.
+        """
+        faulty, out = self._faulty(), f"{self.dir}/out"
+        gone = self._target(f"{faulty.mount}/gone/x", "gone", "", 2, FollowStart=True)
+        moved = self._target(f"{faulty.mount}/moved/x", "moved", "", 2, FollowStart=True)
+        good = self._target(f"{out}/good/x", "good", "", 0, FollowStart=True)
+        fresh = self._target(f"{out}/fresh/x", "fresh", "tcp", 0, FollowStart=True)
+        rule = faulty.rule("fsync", "*.pending", hang=True)
+        push = Reloaded(self, f"{self.dir}/run", [gone, moved, good], 4000)
+        # A process whose system calls hang in FUSE can't even be killed.
+        self.on_tear_down(faulty.clear)
+        faulty.wait_hit(rule)
+        second = self._target(f"{out}/second/x", "moved", "udp", 1)
+        third = self._target(f"{out}/third/x", "moved", "tcp", 1)
+        verify(push.reload([second, good, fresh])[1:] == (1, 1, 1, 1), push.push.err)
+        verify(push.reload([third, good, fresh])[1:] == (2, 1, 0, 0), push.push.err)
+        push.feed(12000)
+        push.push.wait_until(lambda: len(run.list_files(f"{out}/fresh", ".pcap")) >= 2, 30, "files of the new target")
+        verify(not run.list_files(f"{faulty.mount}", ".pcap"), "something was published where fsync hangs")
+        verify(not run.list_files(f"{out}/third"), "the changed target has begun before its old files are published")
+        faulty.clear()
+        push.push.wait_until(
+            lambda: any("gone.journal.removed" in name for name in run.list_files(push.state)), 30, "an archived journal"
+        )
+        push.push.wait_until(lambda: push.logged("moved", "begins at") == 1, 30, "the changed target")
+        push.feed(len(self.packets))
+        time.sleep(0.5)
+        result = push.end()
+        verify(result.rc == 0, result.describe())
+        self._verify(f"{out}/good", "x", self._files("", 0, 0, len(self.packets)))
+        self._verify(f"{out}/fresh", "x", self._files("tcp", 0, 0, len(self.packets)))
+        verify(not run.list_files(f"{out}/second"), "the definition that was never in force has made files")
+        for name in ("gone", "moved"):
+            numbers = self._numbers(f"{faulty.mount}/{name}")
+            verify(numbers == list(range(len(numbers))) and numbers, f"{name}: not the first packets")
+        end = len(self._numbers(f"{faulty.mount}/moved"))
+        self._verify(f"{out}/third", "x", self._files("tcp", 1, end, len(self.packets)))
+
+    # ------------------------------------------------------------ stop
+
+    @staticmethod
+    def _journal(path: str) -> list[str]:
+        """Lines of a journal that say where to go on: not those that announce a working file."""
+        with open(path, encoding="ascii") as file:
+            return [line for line in file if line.split()[1] != "open"]
+
+    @func_test
+    def test_stop_hung(self) -> None:
+        """A stop ends in time, whatever hangs.
+
+        **Steps:**
+            * Targets that hang in create, write, fsync and link, one that gets EIO, a good one; SIGTERM with --stop-timeout 3.
+            * When the push has said its last word, a second push with the same state directory, while the first one's system
+              calls still hang. Let go; both end; push --once.
+
+        **Verify:**
+            * The last word comes within the time (and what a busy machine needs); it names each target that was left, as its log
+              does; the good one has published. Exit status 1.
+            * The journals of those that hang say after the signal what they said before it: where to go on. The second push is not refused.
+            * In the end each target has all packets once and in order, and no working file is left.
+        """
+        faulty, out = self._faulty(), f"{self.dir}/out"
+        hung = ("create", "write", "fsync", "link")
+        targets = [self._target(f"{faulty.mount}/{op}/x", op, "", 2, FollowStart=True) for op in (*hung, "eio")]
+        targets.append(self._target(f"{out}/good/x", "good", "", 0, FollowStart=True))
+        rules = [faulty.rule(op, f"/{op}/*", hang=True, skip=1) for op in hung]
+        faulty.rule("fsync", "/eio/*", error=5)
+        push = Reloaded(self, f"{self.dir}/run", targets, 10000, "--stop-timeout", "3")
+        # A process whose system calls hang in FUSE can't even be killed.
+        self.on_tear_down(faulty.clear)
+        for rule in rules:
+            faulty.wait_hit(rule)
+        push.push.wait_until(lambda: '"eio": fsync' in push.push.err, 20, "an EIO")
+        push.push.wait_until(lambda: run.list_files(f"{out}/good"), 20, "a file of the good one")
+        journals = {op: self._journal(f"{push.state}/{op}.journal") for op in hung}
+        start = time.monotonic()
+        push.push.signal(signal.SIGTERM)
+        last = re.compile(r'(?m)^sluice push: target "eio"')
+        push.push.wait_until(lambda: last.search(push.push.err), 20, "the last word")
+        seconds = time.monotonic() - start
+        verify(seconds < 3 + 3, f"the last word came after {seconds:.1f} s\n{push.push.err}")
+        for op in (*hung, "eio"):
+            verify(re.search(rf'(?m)^sluice push: target "{op}": ', push.push.err) is not None, f"{op} is not named\n{push.push.err}")
+            verify(push.logged(op, "given up|has not ended in time") > 0, f"the log of {op} does not say it")
+        self._verify(f"{out}/good", "x", self._files("", 0, 0, 10000))
+        after = {op: self._journal(f"{push.state}/{op}.journal") for op in hung}
+        verify(after == journals, f"the journals said\n{journals}\nand say now\n{after}")
+        # Those that hang can't be settled yet; that is their trouble alone.
+        second = run.push_start(push.config, push.store, *push.args)
+        with second:
+            second.wait_until(lambda: listens(second.pid), 20, "a second push")
+            time.sleep(1)
+            faulty.clear()
+            verify("in use by another push" not in second.err and second.running(), second.result().describe())
+            push.push.wait(30, rc=1)
+            push.feed(len(self.packets))
+            push.feeder.popen.stdin.close()
+            push.feeder.wait(30)
+            time.sleep(0.5)
+            second.stop(60, rc=None)
+        run.push_once(push.config, push.store, *push.args[:4])
+        for op in (*hung, "eio"):
+            verify(self._numbers(f"{faulty.mount}/{op}") == list(range(len(self.packets))), f"{op}: not all packets once and in order")
+        verify(self._numbers(f"{out}/good") == list(range(len(self.packets))), "good: not all packets once and in order")
+
+    @func_test
+    def test_stop_twice(self) -> None:
+        """A second signal ends the push at once.
+
+        **Steps:**
+            * A target that gets EIO and a good one; SIGTERM with --stop-timeout 100; half a second later SIGINT. Mend; push --once.
+
+        **Verify:**
+            * The push still runs after the first signal and is gone soon after the second, with status 1; nothing is lost or doubled.
+        """
+        faulty, out = self._faulty(), f"{self.dir}/out"
+        targets = [
+            self._target(f"{faulty.mount}/bad/x", "bad", "", 2, FollowStart=True),
+            self._target(f"{out}/good/x", "good", "", 0, FollowStart=True),
+        ]
+        faulty.rule("fsync", "*.pending", error=5)
+        push = Reloaded(self, f"{self.dir}/run", targets, 5000, "--stop-timeout", "100")
+        # A process whose system calls hang in FUSE can't even be killed.
+        self.on_tear_down(faulty.clear)
+        push.push.wait_until(lambda: '"bad": fsync' in push.push.err, 20, "an EIO")
+        push.push.signal(signal.SIGTERM)
+        time.sleep(0.5)
+        verify(push.push.running(), "it did not wait for the target that fails")
+        push.push.signal(signal.SIGINT)
+        push.push.wait(10, rc=1)
+        faulty.clear()
+        push.feed(len(self.packets))
+        push.feeder.popen.stdin.close()
+        push.feeder.wait(30)
+        run.push_once(push.config, push.store, *push.args[:4])
+        for path in (f"{faulty.mount}/bad", f"{out}/good"):
+            verify(self._numbers(path) == list(range(len(self.packets))), f"{path}: not all packets once and in order")
