@@ -54,7 +54,8 @@ usage(FILE *out)
 		"                     off: every filter runs on every packet (default: on, where it pays)\n"
 		"  --eal WORDS        more arguments for DPDK's EAL, in one string\n\n"
 		"Exit status: 0 done, 1 failed while running, or a target could not publish all of its packets,\n"
-		"2 refused before anything was touched. A second signal ends it at once; the journals make that "
+		"2 refused before anything was touched. SIGHUP reads the configuration again; one with errors is\n"
+		"refused, and the old one goes on. A second SIGTERM or SIGINT ends it at once; the journals make that\n"
 		"safe.\n",
 		SL_CONFIG_DEFAULT_FMADIO, SL_CONFIG_DEFAULT_ETC, SL_STORE_DEFAULT, DEFAULT_STATE_ROOT, DEFAULT_LOG_DIR);
 }

@@ -207,6 +207,47 @@ test_ignored_fields(void **state)
 	sl_config_free(config);
 }
 
+static void
+test_copies(void **state)
+{
+	struct sl_config *config = config_load_clean("local Config = {}\nConfig.Target = {}\n"
+						     "table.insert(Config.Target, { Desc = \"a\", Path = \"/data/a\", "
+						     "Split = \"--split-time 60e9\", TimeZone = \"UTC\", "
+						     "Mount = \"/data\" })\n"
+						     "table.insert(Config.Target, { Desc = \"a b\", Path = "
+						     "\"/data/b\", Split = \"--split-time 60e9\", Slice = 64 })\n"
+						     "return Config\n");
+	const struct sl_target_config *a = sl_config_target(config, 0), *b = sl_config_target(config, 1);
+	struct sl_target_config copy, other;
+
+	(void)state;
+	assert_int_equal(sl_target_config_copy(a, &copy), 0);
+	assert_int_equal(sl_target_config_copy(b, &other), 0);
+	assert_ptr_not_equal(copy.path, a->path);
+	assert_true(sl_target_config_same(&copy, a));
+	assert_false(sl_target_config_same(&copy, &other));
+	/* it outlives the configuration */
+	sl_config_free(config);
+	assert_string_equal(copy.path, "/data/a");
+	assert_string_equal(copy.mount, "/data");
+	assert_string_equal(copy.time_zone, "UTC");
+	assert_null(copy.owner_user);
+	assert_string_equal(other.file_desc, "a_b");
+	/* what a target that runs does not notice, and what it does */
+	sl_target_config_free_copy(&other);
+	assert_int_equal(sl_target_config_copy(&copy, &other), 0);
+	other.follow_start = !other.follow_start;
+	other.line++;
+	assert_true(sl_target_config_same(&copy, &other));
+	other.min_free = 5;
+	assert_false(sl_target_config_same(&copy, &other));
+	other.min_free = copy.min_free;
+	other.owner_uid = 0;
+	assert_false(sl_target_config_same(&copy, &other));
+	sl_target_config_free_copy(&copy);
+	sl_target_config_free_copy(&other);
+}
+
 int
 fields_tests(void)
 {
@@ -216,6 +257,7 @@ fields_tests(void)
 		cmocka_unit_test(test_bad_fields),
 		cmocka_unit_test(test_later_fields),
 		cmocka_unit_test(test_ignored_fields),
+		cmocka_unit_test(test_copies),
 	};
 
 	return cmocka_run_group_tests_name("fields", tests, NULL, NULL);

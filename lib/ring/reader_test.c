@@ -51,6 +51,8 @@ struct rig {
 	struct sl_lcore *lcores[MAX_LCORES];
 	struct sl_pipeline *pipeline;
 	unsigned int filters, writers;
+	unsigned int max_targets; /* 0: as many as there are */
+	const struct sl_stream *(*stream_get)(void *ctx, uint64_t sequence); /* NULL: get_stream() */
 	unsigned int filtered[MAX_LCORES]; /* chunks that each filter had */
 	unsigned int slowness; /* filter 0 is polled in one of so many rounds */
 	unsigned int rounds;
@@ -162,11 +164,12 @@ start(unsigned int filters, unsigned int writers, unsigned int targets, const ui
 		.max_programs = 1,
 		.consumers = rig.consumers,
 		.targets = targets,
+		.max_targets = rig.max_targets,
 		.reader_lcore = &rig.lcore,
 		.filter_lcores = rig.lcores,
 		.writer_lcores = rig.lcores,
 		.filter = accept_all,
-		.stream = get_stream};
+		.stream = rig.stream_get ? rig.stream_get : get_stream};
 	char errbuf[SL_RING_ERRBUF];
 
 	for (unsigned int i = 0; i < MAX_LCORES; i++)
@@ -624,6 +627,99 @@ an_open_capture_is_followed_and_heartbeats_move_the_clock(void **state)
 	run_to_end();
 }
 
+/* Streams of which every chunk is for the targets of another generation. */
+static struct sl_stream other_streams[MAX_CAPTURES];
+
+static const struct sl_stream *
+get_other_stream(void *ctx, uint64_t sequence)
+{
+	const struct sl_stream *stream = get_stream(NULL, sequence);
+
+	assert_ptr_equal(ctx, other_streams);
+	if (!stream)
+		return NULL;
+	other_streams[stream - rig.streams] = *stream;
+	return &other_streams[stream - rig.streams];
+}
+
+static const struct sl_stream *
+get_either_stream(void *ctx, uint64_t sequence)
+{
+	return ctx == other_streams ? get_other_stream(ctx, sequence) : get_stream(ctx, sequence);
+}
+
+static void
+a_reload_switches_all_at_one_dispatch(void **state)
+{
+	struct sl_reload reload = {.stream_ctx = other_streams, .targets = 3};
+	struct sl_store_writer *writer;
+	char errbuf[SL_STORE_ERRBUF];
+	bool seen[2] = {false, false};
+
+	(void)state;
+	writer = write_chunks("a", 40);
+	open_capture("a");
+	rig.stream_get = get_either_stream;
+	rig.max_targets = 3;
+	start(2, 2, 2, NULL, NULL);
+	sl_consumer_set(&rig.consumers[2], SL_CONSUMER_AWAY);
+	run_until_taken(0, 5);
+	assert_true(sl_pipeline_reload_taken(rig.pipeline));
+	sl_pipeline_reload(rig.pipeline, &reload);
+	assert_false(sl_pipeline_reload_taken(rig.pipeline));
+	for (unsigned int i = 0; i < POLLS && !sl_pipeline_reloaded(rig.pipeline, &reload); i++) {
+		for (unsigned int w = 0; w < rig.writers; w++) {
+			struct sl_dispatch *d = sl_pipeline_peek(rig.pipeline, w);
+
+			if (!d)
+				continue;
+			/* nothing of the old generation comes behind it, nothing of the new one before */
+			if (d->stream)
+				assert_int_equal(seen[w],
+					d->stream >= other_streams && d->stream < other_streams + MAX_CAPTURES);
+			if (d->type == SL_DISPATCH_RELOAD) {
+				assert_ptr_equal(d->reload, &reload);
+				seen[w] = true;
+				if (w == 0) {
+					rig.targets[2].next = d->position;
+					sl_consumer_set(&rig.consumers[2], SL_CONSUMER_ATTACHED);
+				}
+			}
+		}
+		round_of_polls();
+		rig.target_count = seen[0] ? 3 : 2;
+	}
+	assert_true(seen[0] && seen[1] && sl_pipeline_reload_taken(rig.pipeline));
+	run_until_taken(0, 40);
+	run_until_taken(1, 40);
+	run_until_taken(2, 40 - (unsigned int)reload.position.chunk);
+	check_taken(0, 0, 40);
+	check_taken(1, 0, 40);
+	check_taken(2, reload.position.chunk, 40);
+	assert_int_equal(sl_store_writer_close(writer, errbuf), 0);
+	sl_pipeline_stop(rig.pipeline);
+	run_to_end();
+}
+
+static void
+a_reload_after_the_stop_is_never_taken(void **state)
+{
+	struct sl_reload reload = {.stream_ctx = NULL, .targets = 1};
+
+	(void)state;
+	make_capture("a", 5);
+	open_capture("a");
+	start(1, 1, 1, NULL, NULL);
+	run_until_taken(0, 5);
+	sl_pipeline_stop(rig.pipeline);
+	run_to_end();
+	sl_pipeline_reload(rig.pipeline, &reload);
+	for (unsigned int i = 0; i < 100; i++)
+		round_of_polls();
+	assert_false(sl_pipeline_reload_taken(rig.pipeline));
+	assert_false(sl_pipeline_reloaded(rig.pipeline, &reload));
+}
+
 static void
 impossible_sizes_are_refused(void **state)
 {
@@ -654,6 +750,8 @@ reader_tests(void)
 		cmocka_unit_test_setup_teardown(stop_reaches_all_targets, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			an_open_capture_is_followed_and_heartbeats_move_the_clock, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_reload_switches_all_at_one_dispatch, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_reload_after_the_stop_is_never_taken, set_up, tear_down),
 		cmocka_unit_test(impossible_sizes_are_refused),
 	};
 

@@ -71,6 +71,7 @@ char *feed_listing(const char *dir);
 /** Packets of all pcap files of a directory, in name order: sequence numbers (see feed.c) appended to out. */
 size_t feed_read(const char *path, uint32_t *numbers, size_t max);
 
+int block_tests(void);
 int gather_tests(void);
 int split_tests(void);
 int publish_tests(void);

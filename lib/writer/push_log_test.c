@@ -382,6 +382,35 @@ test_lost_directory(void **state)
 }
 
 static void
+test_another_name(void **state)
+{
+	static const char *const names[] = {"kept", ""};
+	struct sl_push_log *log;
+	char where[300];
+	size_t size;
+
+	(void)state;
+	snprintf(where, sizeof(where), "%s/names", dir);
+	log = open_log(where, names, 2);
+	sl_push_log_line(log, 1, "for nobody");
+	assert_int_equal(sl_push_log_rename(log, 1, "one"), 0);
+	sl_push_log_line(log, 1, "first");
+	assert_int_equal(sl_push_log_rename(log, 1, "two"), 0);
+	sl_push_log_line(log, 1, "second");
+	assert_int_equal(sl_push_log_rename(log, 1, ""), 0);
+	sl_push_log_line(log, 1, "for nobody");
+	sl_push_log_line(log, 0, "all the time");
+	assert_int_equal(sl_push_log_rename(log, 2, "beyond"), 0);
+	sl_push_log_close(log);
+	/* each line where it belongs, and nowhere else */
+	assert_non_null(strstr(read_file(where, "push_one.cur", &size), " first\n"));
+	assert_null(strstr(read_file(where, "push_one.cur", &size), "second"));
+	assert_non_null(strstr(read_file(where, "push_two.cur", &size), " second\n"));
+	assert_null(strstr(read_file(where, "push_two.cur", &size), "nobody"));
+	assert_non_null(strstr(read_file(where, "push_kept.cur", &size), " all the time\n"));
+}
+
+static void
 test_thread_is_named_and_pinned(void **state)
 {
 	static const char *const names[] = {"n"};
@@ -428,6 +457,7 @@ push_log_tests(void)
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_lost_directory),
+		cmocka_unit_test(test_another_name),
 		cmocka_unit_test(test_thread_is_named_and_pinned),
 	};
 

@@ -23,6 +23,7 @@ main(int argc, char **argv)
 		{"name", name_tests},
 		{"mount", mount_tests},
 		{"push_log", push_log_tests},
+		{"block", block_tests},
 		{"gather", gather_tests},
 		{"split", split_tests},
 		{"park", park_tests},
