@@ -96,8 +96,8 @@ an_idle_lcore_sleeps_and_a_timer_wakes_it(void **state)
 	atomic_store(&lcore.quit, true);
 	sl_bell_ring(&lcore.bell);
 	pthread_join(thread, NULL);
-	/* The ramp of some 115 polls, then two polls every 10 ms: far fewer than spinning would make. */
-	assert_in_range(polls, 120, 1000);
+	/* The ramp of some 75 polls, then two polls every 10 ms: far fewer than spinning would make. */
+	assert_in_range(polls, 78, 1000);
 	assert_int_equal(lcore.busy_cycles, 0);
 	assert_true(lcore.idle_cycles > 0);
 }
