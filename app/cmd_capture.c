@@ -51,10 +51,13 @@ on_signal(int sig)
 static void
 catch_signals(void)
 {
-	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, hangup;
 
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
+	/* A terminal that is closed ends it as Ctrl-C does, unless nohup says otherwise. */
+	if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler == SIG_DFL)
+		sigaction(SIGHUP, &action, NULL);
 	sigaction(SIGUSR1, &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
 }
@@ -270,7 +273,7 @@ begin(struct capture *c)
 	ret = sl_live_create(&params, &c->live, errbuf);
 	if (ret < 0) {
 		fprintf(stderr, "sluice capture: %s\n", errbuf);
-		return ret == -EINVAL || ret == -EPERM ? SL_EXIT_REFUSED : SL_EXIT_FAILED;
+		return ret == -ENOMEM ? SL_EXIT_FAILED : SL_EXIT_REFUSED;
 	}
 	for (unsigned int i = 0; i < o->port_count && used < sizeof(c->source); i++)
 		used += (size_t)snprintf(

@@ -17,8 +17,8 @@ from framework.run import SLUICE, Process
 from framework.test_suite import TestSuite, func_test
 
 NS = 1_000_000_000
-# Bytes that any Ethernet frame of make_traffic fits in.
-MTU = 9200
+# Bytes that any Ethernet frame of make_traffic fits in, and frames as large as GRO makes them.
+MTU = 60000
 
 
 class Wire:
@@ -157,7 +157,7 @@ class TestCapture(TestSuite):
         """Fragments, tags and frames of all sizes are stored as they were on the wire.
 
         **Steps:**
-            * Send IPv4 fragments in and out of order, single and double VLAN tags, frames from 14 to 9214 bytes, frames to
+            * Send IPv4 fragments in and out of order, single and double VLAN tags, frames from 60 to 60,014 bytes, frames to
               another host's address, and one of an unknown type; --port of the interface, one queue and two.
 
         **Verify:**
@@ -173,7 +173,7 @@ class TestCapture(TestSuite):
         frames.append(traffic.ether(b"\0\x2a\x08\0" + inner, kind=0x8100, vlan=7))
         frames.append(traffic.ether(inner, dst="06:00:00:00:00:77"))
         frames.append(traffic.ether(b"anything", kind=0x88B5))
-        frames += [traffic.ether(b"\x55" * (size - 14), kind=0x88B5)[:size] for size in (60, 64, 65, 1514, 1518, 9214)]
+        frames += [traffic.ether(b"\x55" * (size - 14), kind=0x88B5)[:size] for size in (60, 64, 65, 1514, 1518, 9214, 60014)]
         file = pcap.write_pcap(f"{self.dir}/f.pcap", [pcap.packet(NS + i, frame) for i, frame in enumerate(frames)])
         wire = Wire(self)
         for queues in (1, 2):
@@ -598,7 +598,8 @@ class TestCapture(TestSuite):
         """kill -9: what was committed stays; the next capture begins anew.
 
         **Steps:**
-            * Send packets, wait until all are committed, kill -9 the capture; begin another one, send, stop it.
+            * Send packets, wait until all are committed, kill -9 the capture; begin another one, send, end it
+              with SIGHUP.
 
         **Verify:**
             * The first capture is sealed with its packets; the second has its own; the interface is no longer promiscuous.
@@ -609,7 +610,9 @@ class TestCapture(TestSuite):
             wire.send(self.file, 0, "--pps=10000", "--limit=5000")
             self.received(process, 5000)
             if turn == 1:
-                process.stop(20)
+                # As a terminal does that is closed.
+                process.signal(signal.SIGHUP)
+                process.wait(20)
                 break
             process.wait_until(lambda: len(self._committed(f"turn{turn}")) == 5000, 20, "all committed")
             process.kill()

@@ -252,6 +252,18 @@ make_rings(struct sl_live *live, const struct sl_live_params *params, char *errb
 	return 0;
 }
 
+static int
+make_scratch(struct sl_live *live)
+{
+	for (unsigned int i = 0; i < live->lane_count; i++) {
+		live->lanes[i].scratch = malloc(PORT_SNAP_MAX);
+		if (!live->lanes[i].scratch)
+			return -ENOMEM;
+	}
+	live->scratch = malloc(PORT_SNAP_MAX);
+	return live->scratch ? 0 : -ENOMEM;
+}
+
 int
 sl_live_create(const struct sl_live_params *params, struct sl_live **live, char *errbuf)
 {
@@ -272,6 +284,11 @@ sl_live_create(const struct sl_live_params *params, struct sl_live **live, char 
 	l->wake_ctx = params->wake_ctx;
 	atomic_store(&l->roll.at, UINT64_MAX);
 	place_queues(l, params);
+	ret = make_scratch(l);
+	if (ret < 0) {
+		port_err(ret, errbuf, "out of memory");
+		goto err;
+	}
 	begin_clock(l);
 	if (rte_mbuf_dyn_rx_timestamp_register(&l->stamp_offset, &l->stamp_flag) < 0) {
 		ret = port_err(-ENOMEM, errbuf, "no room in mbufs for a time: %s", rte_strerror(rte_errno));
@@ -312,6 +329,9 @@ sl_live_destroy(struct sl_live *live)
 	rte_mempool_free(live->pool);
 	if (live->has_filter)
 		pcap_freecode(&live->filter);
+	for (unsigned int i = 0; i < live->lane_count; i++)
+		free(live->lanes[i].scratch);
+	free(live->scratch);
 	free(live);
 }
 

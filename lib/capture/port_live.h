@@ -47,7 +47,7 @@ struct lane {
 	struct rte_mbuf *batch[INTERFACE_BURST];
 	unsigned int batched;
 	uint64_t busy_at; /* when the last packet came, ns */
-	uint8_t scratch[65536]; /* a packet of several mbufs, in one piece */
+	uint8_t *scratch; /* PORT_SNAP_MAX bytes: a packet of several mbufs, in one piece */
 };
 
 /* Counted by the store's lcore for itself, and shown to others once a poll. */
@@ -85,7 +85,7 @@ struct sl_live {
 	uint64_t last_ts;
 	uint64_t looked_at;        /* when the store was last told that time passes */
 	uint64_t recorded[SL_DROP_CAUSES];
-	uint8_t scratch[65536];
+	uint8_t *scratch;
 
 	/* Between the threads. */
 	_Alignas(64) struct live_roll roll;
@@ -134,13 +134,13 @@ live_append(struct sl_live *live, uint8_t port, uint64_t ts, uint32_t caplen, ui
 	live->tally.wire_bytes += len;
 }
 
-/** An mbuf's first bytes in one piece; scratch has 65536 bytes. */
+/** An mbuf's first caplen bytes in one piece. caplen: at most the packet's length and PORT_SNAP_MAX, the size of scratch. */
 static inline const uint8_t *
 live_linear(const struct rte_mbuf *m, uint32_t caplen, uint8_t *scratch)
 {
 	if (__builtin_expect(m->nb_segs == 1, 1))
 		return rte_pktmbuf_mtod(m, const uint8_t *);
-	return rte_pktmbuf_read(m, 0, caplen < 65536 ? caplen : 65536, scratch);
+	return rte_pktmbuf_read(m, 0, caplen, scratch);
 }
 
 /** Streams that take from the queues' rings. */

@@ -57,10 +57,11 @@ hand_over(struct port_queue *q, struct rte_mbuf **mbufs, unsigned int n)
 }
 
 static bool
-wanted(const struct sl_live *live, struct lane *lane, const struct rte_mbuf *m)
+wanted(const struct sl_live *live, const struct lane *lane, const struct rte_mbuf *m)
 {
-	return bpf_filter(live->filter.bf_insns, live_linear(m, m->pkt_len, lane->scratch), m->pkt_len,
-		       RTE_MIN(m->pkt_len, (uint32_t)sizeof(lane->scratch))) != 0;
+	uint32_t caplen = RTE_MIN(m->pkt_len, PORT_SNAP_MAX);
+
+	return bpf_filter(live->filter.bf_insns, live_linear(m, caplen, lane->scratch), m->pkt_len, caplen) != 0;
 }
 
 /* @return packets received */

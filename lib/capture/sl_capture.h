@@ -140,8 +140,8 @@ size_t sl_live_memory(const struct sl_live_params *params);
  * Open, configure and start the ports. Main thread, after rte_eal_init().
  *
  * @param errbuf  SL_CAPTURE_ERRBUF bytes, one line that names the port
- * @return 0; -EINVAL: refused (a port that is not there or cannot be had so, ports of different link types, a filter that
- *         does not compile); another -errno
+ * @return 0; -ENOMEM; any other -errno: refused (a port that is not there or cannot be had so, ports of different link
+ *         types, a filter that does not compile), and nothing was received
  */
 int sl_live_create(const struct sl_live_params *params, struct sl_live **live, char *errbuf);
 
