@@ -145,7 +145,7 @@ class Guest:
                 raise TestCaseVerifyError(
                     f"not within {timeout} s: {what() if callable(what) else what}\n--- console\n{self.console()}"
                 )
-            time.sleep(0.1)
+            time.sleep(0.3)
 
     def read(self, path: str) -> bytes:
         """A file of the guest."""

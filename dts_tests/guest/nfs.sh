@@ -20,8 +20,9 @@ make_exports() { # NAME...: one export each
 	done
 }
 
-# What a boot does once.
-prepare_nfs() {
+# What a boot does once: a server with an export of each name.
+first_start() { # NAME...
+	make_exports "$@" || return 1
 	mkdir -p /run/rpcbind /run/sendsigs.omit.d /var/lib/nfs/sm /var/lib/nfs/sm.bak /var/lib/nfs/nfsdcld \
 		/var/lib/nfs/rpc_pipefs /var/lib/nfs/v4recovery /etc/exports.d
 	: >/var/lib/nfs/etab
@@ -37,6 +38,7 @@ prepare_nfs() {
 	rpc.statd || return 1
 	nfsdcld || return 1
 	rpc.mountd || return 1
+	server_start
 }
 
 server_start() {
@@ -63,7 +65,7 @@ mount_export() {
 	local options
 
 	case $3 in
-	soft) options=soft,timeo=10,retrans=1 ;;
+	soft) options=soft,timeo=20,retrans=1 ;;
 	*) options=hard,timeo=50 ;;
 	esac
 	mkdir -p "$4"

@@ -17,8 +17,11 @@ from framework.test_suite import TestSuite, func_test
 
 # Seconds without a server. The issue's minute: SLUICE_NFS_STOP=60.
 STOP = float(os.environ.get("SLUICE_NFS_STOP", "10"))
+LONG = 30
 # How the outages' exports are mounted: name -> version and mode.
 MOUNTS = {"hard3": ("3", "hard"), "hard4": ("4.2", "hard"), "soft3": ("3", "soft"), "soft4": ("4.2", "soft")}
+# Those that are unmounted: name -> version.
+REMOUNTS = {"remount3": "3", "remount4": "4.2"}
 # Where the capture is cut: in the middle of a window, of a record.
 CUTS = (0.35, 0.65, 1.0)
 O_DIRECT = 0o40000
@@ -42,9 +45,9 @@ class TestNfs(TestSuite):
             files[path] = f"/data/part{number}"
             at = end
         self._make_reference(capture)
-        names = ["plain3", "plain4", "remount3", "remount4", "late3", "late4", *MOUNTS]
+        names = ["reference3", "reference4", *REMOUNTS, *MOUNTS]
         self.guest = self.enter(guest.Guest(self.suite_dir, files))
-        self.guest.run(f"prepare_nfs && make_exports {' '.join(names)} && server_start", timeout=120)
+        self.guest.run(f"first_start {' '.join(names)}", timeout=120)
         self.guest.run("cat /data/part* >/data/capture.pcap && sluice import --store /tmp/store /data/capture.pcap")
 
     def _make_reference(self, capture: str) -> None:
@@ -73,6 +76,11 @@ class TestNfs(TestSuite):
         self.guest.run(f"mount_export {name} {version} {mode} {point}", timeout=60)
         found = self.guest.run(f"grep ' {point} nfs' /proc/mounts").out
         verify(f"vers={version}," in found and f",{mode}," in found, f"mounted as {found}")
+
+    def _verify_bare(self, point: str) -> None:
+        """Nothing lies in the directory on which something is mounted at other times."""
+        found = self.guest.run(f"grep ' {point} ' /proc/mounts; find {point} -mindepth 1", rc=None).out
+        verify(found == "", f"{point} is mounted or is not empty:\n{found}")
 
     def _verify_arrived(self, *names: str) -> None:
         """What the server has of exports, name by name and byte by byte; nothing beside it."""
@@ -136,12 +144,13 @@ class TestNfs(TestSuite):
         rc = self.guest.run(script, timeout=120).out.strip()
         verify(rc == "0", f"push --once has ended with {rc}\n{self._log(name)}")
 
-    def _follow_config(self, path: str, points: dict[str, str], **fields: object) -> None:
-        """The reference's two targets on each mount, from the capture's start; a stop leaves windows open."""
+    def _follow_config(self, path: str, points: dict[str, str], named: bool = False) -> None:
+        """The reference's two targets on each mount, from the capture's start; a stop leaves windows open. named: with Mount."""
         targets = []
         for name, point in points.items():
+            fields = {"OnStop": "resume", **({"Mount": point} if named else {})}
             for desc, expression in (("all", None), ("tcp", "tcp")):
-                targets.append(lua.target(f"{name}-{desc}", f"{point}/push/{desc}", expression, OnStop="resume", **fields))
+                targets.append(lua.target(f"{name}-{desc}", f"{point}/push/{desc}", expression, **fields))
         text = lua.config_text(targets, {"FollowStart": True})
         self.guest.run(f"cat >{path} <<'END'\n{text}\nEND")
 
@@ -163,20 +172,30 @@ class TestNfs(TestSuite):
     # ------------------------------------------------------------ test cases
 
     @func_test
-    @pytest.mark.parametrize(("name", "version"), [("plain3", "3"), ("plain4", "4.2")])
+    @pytest.mark.parametrize(("name", "version"), [("reference3", "3"), ("reference4", "4.2")])
     def test_reference_configuration(self, name: str, version: str) -> None:
-        """The configuration of the reference, as it is, to its mount point.
+        """The configuration of the reference, as it is, on its mount point, which is not mounted at the start.
 
         **Steps:**
-            * Mount an export on /mnt/remote0; push --once with config/push_realtime.lua.
+            * v3: name /mnt/remote0 in /etc/fstab and push --once with config/push_realtime.lua; v4.2: the same with
+              config/examples/nfs-minute.lua, whose Mount names it. Mount it once the push has said what it waits for.
 
         **Verify:**
-            * The server has the names and bytes of the reference run and nothing else.
+            * Nothing is written below the mount point while nothing is mounted there.
+            * The push goes on and ends with 0; the server has the names and bytes of the reference run and nothing else.
             * The client has written all of it with O_DIRECT and nothing through its page cache (mountstats).
         """
-        self._mount(name, version, "hard", "/mnt/remote0")
-        words = "--config /data/push_realtime.lua --store /tmp/store --once --no-huge --map all@0"
-        self.guest.run(f"sluice push {words}", timeout=120)
+        point, base = "/mnt/remote0", f"/tmp/{name}"
+        script = f"mkdir -p {point} {base}; ln -s /tmp/store {base}/store; : >/etc/fstab\n"
+        config = "/data/nfs-minute.lua"
+        if version == "3":
+            script += f"echo 'localhost:/export/{name} {point} nfs noauto 0 0' >/etc/fstab\n"
+            config = "/data/push_realtime.lua"
+        self.guest.run(f"{script}{self._push(base, config, '--once')} &")
+        self._wait_log(name, "not mounted", point)
+        self._verify_bare(point)
+        self._mount(name, version, "hard", point)
+        self._wait_file(name, "push.rc")
         self._verify_arrived(name)
         stats = self.guest.run("sed -n '/mounted on .mnt.remote0 /,/^device/p' /proc/self/mountstats").out
         # mountstats(8): bytes read and written by the calls, by those with O_DIRECT, and to the server
@@ -185,7 +204,8 @@ class TestNfs(TestSuite):
         normal, direct, server = (int(found.group(i)) for i in (2, 4, 6))
         verify(normal == 0, f"{normal} bytes were written through the page cache")
         verify(direct >= self.bytes and server >= self.bytes, f"{direct} direct, {server} to the server, of {self.bytes}")
-        self.guest.run("umount /mnt/remote0")
+        self.guest.run(f"umount {point}")
+        self._verify_bare(point)
 
     @func_test
     def test_server_stopped(self) -> None:
@@ -193,9 +213,9 @@ class TestNfs(TestSuite):
 
         **Steps:**
             * Follow a growing capture to four mounts of one push: v3 and v4.2, hard and soft.
-            * In the middle of a window, stop the server and unmount its disk; go on sending; kill the push with SIGKILL and
-              start it again in the outage, in the long form only.
-            * Start the server after SLUICE_NFS_STOP seconds (default 10; a minute in the long form); send the rest.
+            * In the middle of a window, stop the server and unmount its disk; go on sending. In the long form (30 s and more)
+              kill the push with SIGKILL and start it again, half way.
+            * Start the server after SLUICE_NFS_STOP seconds, 10 by default; send the rest.
 
         **Verify:**
             * Working files were open with O_DIRECT and had data when the server went.
@@ -205,7 +225,7 @@ class TestNfs(TestSuite):
         points = {name: f"/mnt/{name}" for name in MOUNTS}
         for name, (version, mode) in MOUNTS.items():
             self._mount(name, version, mode, points[name])
-        self._follow_config("/tmp/stopped.lua", points, Mount=None)
+        self._follow_config("/tmp/stopped.lua", points)
         self._start("stopped", "/tmp/stopped.lua")
         self._wait_pending("stopped", 8, *MOUNTS)
         flags = self.guest.run(
@@ -217,7 +237,12 @@ class TestNfs(TestSuite):
         self.guest.run("server_stop")
         stopped = time.monotonic()
         self._feed("stopped", 2)
-        time.sleep(STOP)
+        time.sleep(STOP / 2)
+        if STOP >= LONG:
+            # Nothing can be written, so it is the journal alone that knows where to go on.
+            self._stop("stopped", 137, "KILL")
+            self.guest.run(f"{self._push('/tmp/stopped', '/tmp/stopped.lua')} &")
+        time.sleep(STOP / 2)
         log = self._log("stopped")
         self.guest.run("server_start", timeout=60)
         verify(time.monotonic() - stopped >= STOP, "the server was not away for long enough")
@@ -230,61 +255,42 @@ class TestNfs(TestSuite):
             self.guest.run(f"umount {point}")
 
     @func_test
-    @pytest.mark.parametrize(("name", "version"), [("remount3", "3"), ("remount4", "4.2")])
-    def test_remounted(self, name: str, version: str) -> None:
-        """The export is withdrawn and given again, then the mount goes and comes, both in the middle of a file.
+    def test_remounted(self) -> None:
+        """The exports are withdrawn and given again, then the mounts go and come, both in the middle of files.
 
         **Steps:**
-            * Follow with Mount named; after part 1 exportfs -u for two seconds, in which part 2 is sent.
-            * umount -l; send part 3; wait until the push says "not mounted"; mount again.
+            * Follow to a v3 and a v4.2 mount, with Mount named; after part 1 exportfs -ua for two seconds, in which part 2 is
+              sent.
+            * umount -l both; send part 3; wait until the push says "not mounted" of both; mount them again.
 
         **Verify:**
-            * Nothing is written below the mount point while nothing is mounted there.
-            * The export has the names and bytes of the reference run and nothing else.
+            * Nothing is written below a mount point while nothing is mounted there.
+            * Both exports have the names and bytes of the reference run and nothing else.
         """
-        point = f"/mnt/{name}"
-        self._mount(name, version, "hard", point)
-        self._follow_config(f"/tmp/{name}.lua", {name: point}, Mount=point)
-        self._start(name, f"/tmp/{name}.lua")
-        self._wait_pending(name, 2, name)
+        points = {name: f"/mnt/{name}" for name in REMOUNTS}
+        for name, point in points.items():
+            self._mount(name, REMOUNTS[name], "hard", point)
+        self._follow_config("/tmp/remount.lua", points, named=True)
+        self._start("remount", "/tmp/remount.lua")
+        self._wait_pending("remount", 4, *REMOUNTS)
+        self.on_tear_down(self.guest.run, "exportfs -ra")
         self.guest.run("exportfs -ua; exportfs -f")
-        self._feed(name, 2)
+        self._feed("remount", 2)
         time.sleep(2)
         self.guest.run("exportfs -ra")
-        self.guest.wait_until(lambda: len(self.guest.run(f"ls /export/{name}/push").out.split()) >= 6, what="part 2")
-        self.guest.run(f"umount -l {point}")
-        self._feed(name, 3)
-        self._wait_log(name, "not mounted")
-        below = self.guest.run(f"find {point}").out.split()
-        verify(below == [point], f"below the mount point: {below}")
-        self._mount(name, version, "hard", point)
-        self._finish(name, f"/tmp/{name}.lua")
-        self._verify_arrived(name)
-        self.guest.run(f"umount {point}; umount {point}; find {point} -mindepth 1 | grep . && exit 1; true")
-
-    @func_test
-    @pytest.mark.parametrize(("name", "version"), [("late3", "3"), ("late4", "4.2")])
-    def test_mounted_late(self, name: str, version: str) -> None:
-        """The mount is missing at the start.
-
-        **Steps:**
-            * v3: name /mnt/remote0 in /etc/fstab and push --once with config/push_realtime.lua, unmounted; v4.2: the same with
-              config/examples/nfs-minute.lua, whose Mount names it. Mount it once the push has said what it waits for.
-
-        **Verify:**
-            * Nothing is written below the mount point while nothing is mounted there.
-            * The push goes on and ends with 0; the export has the names and bytes of the reference run and nothing else.
-        """
-        point, base = "/mnt/remote0", f"/tmp/{name}"
-        self.guest.run(f"mkdir -p {point} {base}; ln -s /tmp/store {base}/store; : >/etc/fstab")
-        config = "/data/nfs-minute.lua"
-        if version == "3":
-            self.guest.run(f"echo 'localhost:/export/{name} {point} nfs noauto 0 0' >/etc/fstab")
-            config = "/data/push_realtime.lua"
-        self.guest.run(f"{self._push(base, config, '--once')} &")
-        self._wait_log(name, "not mounted", point)
-        verify(self.guest.run(f"find {point}").out.split() == [point], "something was written below the mount point")
-        self._mount(name, version, "hard", point)
-        self._wait_file(name, "push.rc")
-        self._verify_arrived(name)
-        self.guest.run(f"umount {point}; find {point} -mindepth 1 | grep . && exit 1; true")
+        files = "ls /export/remount3/push /export/remount4/push | grep -c ^all_"
+        self.guest.wait_until(
+            lambda: int(self.guest.run(files, rc=None).out) >= 6, 60, lambda: f"part 2\n{self._log('remount')}"
+        )
+        for point in points.values():
+            self.guest.run(f"umount -l {point}")
+        self._feed("remount", 3)
+        self._wait_log("remount", *(f"{point}: not mounted" for point in points.values()))
+        for name, point in points.items():
+            self._verify_bare(point)
+            self._mount(name, REMOUNTS[name], "hard", point)
+        self._finish("remount", "/tmp/remount.lua")
+        self._verify_arrived(*REMOUNTS)
+        for point in points.values():
+            self.guest.run(f"umount {point}")
+            self._verify_bare(point)

@@ -170,6 +170,25 @@ capped(const struct sl_file *f, uint64_t want, uint64_t need)
 	return want < need ? need : want;
 }
 
+/*
+ * A file of the name that an attempt before this one has failed on: over NFS it is made, and only the answer was lost.
+ * It is taken if it is empty and nobody's, instead of being left behind. @return a descriptor or -1
+ */
+static int
+open_made(const char *path)
+{
+	int fd = sl_ops.open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
+	struct stat st;
+
+	if (fd < 0)
+		return -1;
+	if (sl_ops.fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0 &&
+		(sl_ops.flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK))
+		return fd;
+	close(fd);
+	return -1;
+}
+
 static int
 make_dir(struct sl_target *t, const char *dir)
 {
@@ -191,11 +210,12 @@ create(struct sl_job *job)
 	struct sl_target *t = job->target;
 	const struct sl_target_config *cfg = sl_file_config(f);
 	uint64_t start = cfg->split_time ? f->begin : f->first_ts;
-	char dir[SL_PATH_MAX];
+	char dir[SL_PATH_MAX], tried[SL_PATH_MAX];
 	struct stat st;
 	unsigned int i;
 	int rc;
 
+	memcpy(tried, f->pending, sizeof(tried));
 	for (i = 0; i < TRIES_MAX; i++) {
 		rc = sl_name_pending(cfg, start, f->seq + i, f->pending);
 		if (rc < 0)
@@ -210,9 +230,11 @@ create(struct sl_job *job)
 		f->fd = SL_OP(OPEN_CREATE, open(f->pending, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644));
 		if (f->fd >= 0)
 			break;
-		/* someone's: perhaps a leftover of a push without a journal */
 		if (errno != EEXIST)
 			return sl_job_fail(job, -errno, "open", f->pending);
+		if (strcmp(f->pending, tried) == 0 && (f->fd = open_made(f->pending)) >= 0)
+			break;
+		/* someone's: perhaps a leftover of a push without a journal */
 	}
 	if (f->fd < 0)
 		return sl_job_fail(job, -EEXIST, "open", f->pending);

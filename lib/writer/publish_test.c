@@ -113,6 +113,28 @@ test_link_unheard(void **state)
 	assert_true(lost > 3);
 }
 
+/* The same with a file that is made. */
+static int
+open_unheard(const char *name, int flags, mode_t mode)
+{
+	int fd = real.open(name, flags, mode);
+
+	if (fd < 0 || !(flags & O_CREAT) || lost++ % 2)
+		return fd;
+	close(fd);
+	errno = EIO;
+	return -1;
+}
+
+static void
+test_open_unheard(void **state)
+{
+	(void)state;
+	sl_ops.open = open_unheard;
+	push();
+	assert_true(lost > 3);
+}
+
 static bool
 is_pending(const char *name)
 {
@@ -167,6 +189,7 @@ publish_tests(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_link_sent_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_link_unheard, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_open_unheard, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stale_descriptor, setup, teardown),
 	};
 
