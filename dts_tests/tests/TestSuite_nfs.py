@@ -120,7 +120,7 @@ class TestNfs(TestSuite):
     def _log(self, name: str) -> str:
         return self.guest.run(f"cat /tmp/{name}/*.log /tmp/{name}/*.rc 2>/dev/null", rc=None).out
 
-    def _wait_log(self, name: str, *words: str, timeout: float = 60) -> None:
+    def _wait_log(self, name: str, *words: str, timeout: float = 120) -> None:
         self.guest.wait_until(
             lambda: all(word in self._log(name) for word in words), timeout, lambda: f"{words} in\n{self._log(name)}"
         )
@@ -128,7 +128,7 @@ class TestNfs(TestSuite):
     def _wait_file(self, name: str, file: str) -> None:
         """Wait until a status of 0 is in a file."""
         self.guest.wait_until(
-            lambda: self.guest.run(f"cat /tmp/{name}/{file}", rc=None).out == "0\n", 60, lambda: f"{file}\n{self._log(name)}"
+            lambda: self.guest.run(f"cat /tmp/{name}/{file}", rc=None).out == "0\n", 120, lambda: f"{file}\n{self._log(name)}"
         )
 
     def _stop(self, name: str, rc: int = 0, number: str = "TERM") -> None:
@@ -167,7 +167,7 @@ class TestNfs(TestSuite):
             sizes = self._pending(*exports)
             return len(sizes) == count and min(sizes.values()) > 0
 
-        self.guest.wait_until(ready, 60, lambda: f"{count} working files of {exports}\n{self._log(name)}")
+        self.guest.wait_until(ready, 120, lambda: f"{count} working files of {exports}\n{self._log(name)}")
 
     # ------------------------------------------------------------ test cases
 
@@ -278,9 +278,9 @@ class TestNfs(TestSuite):
         self._feed("remount", 2)
         time.sleep(2)
         self.guest.run("exportfs -ra")
-        files = "ls /export/remount3/push /export/remount4/push | grep -c ^all_"
+        files = "ls /export/remount3/push /export/remount4/push 2>/dev/null | grep -c ^all_"
         self.guest.wait_until(
-            lambda: int(self.guest.run(files, rc=None).out) >= 6, 60, lambda: f"part 2\n{self._log('remount')}"
+            lambda: int(self.guest.run(files, rc=None).out) >= 6, 120, lambda: f"part 2\n{self._log('remount')}"
         )
         for point in points.values():
             self.guest.run(f"umount -l {point}")
