@@ -249,21 +249,25 @@ class TestCrash(TestSuite):
         """Two pushes with one state directory.
 
         **Steps:**
-            * While a push follows, start a second one with the same --state-dir.
+            * While a push follows, start a second one with the same --state-dir and other Paths, and the same push again.
             * Stop the first one, push again.
 
         **Verify:**
-            * The second exits non-zero at once and names the state directory and the process that has it; the first goes on.
+            * Both exit non-zero at once and name the process that is in the way; one the state directory, the other the Path that
+              is pushed to already. The first goes on.
             * With the first one gone the state directory is free; the files are those of one push.
         """
         push = Push(os.path.join(self.dir, "push"), self.store)
         with push.follow() as first:
             first.wait_until(lambda: run.list_files(push.out, ".pending"), what="an open file")
-            second = push.once(rc=None)
-            verify(second.rc > 0, f"the second push was let in\n{second.describe()}")
-            verify(push.state in second.err, f"it does not name the state directory\n{second.describe()}")
-            verify(str(first.pid) in second.err, f"it does not name process {first.pid}\n{second.describe()}")
-            verify(second.seconds < 10, f"it took its time\n{second.describe()}")
+            other = Push(os.path.join(self.dir, "other"), self.store)
+            other.state = push.state
+            for second, named in ((other, push.state), (push, f"{push.out}/time")):
+                refused = second.once(rc=None)
+                verify(refused.rc > 0, f"the second push was let in\n{refused.describe()}")
+                verify(named in refused.err, f"it does not name {named}\n{refused.describe()}")
+                verify(str(first.pid) in refused.err, f"it does not name process {first.pid}\n{refused.describe()}")
+                verify(refused.seconds < 10, f"it took its time\n{refused.describe()}")
             verify(first.running(), f"the first push ended\n{first.result().describe()}")
             first.signal(signal.SIGTERM)
             first.wait()
