@@ -74,7 +74,12 @@ sl_gather_portable(const struct sl_chunk *c, const uint16_t *list, uint32_t n, u
 }
 
 #ifdef __x86_64__
-static __attribute__((target("avx512f,avx512bw,avx512vl,prefer-vector-width=512"))) uint32_t
+#ifdef __clang__ /* does not know the word for registers of full width */
+#define WIDE "avx512f,avx512bw,avx512vl"
+#else
+#define WIDE "avx512f,avx512bw,avx512vl,prefer-vector-width=512"
+#endif
+static __attribute__((target(WIDE))) uint32_t
 gather_avx512(const struct sl_chunk *c, const uint16_t *list, uint32_t n, uint8_t **to, const uint8_t *limit)
 {
 	return gather(c, list, n, to, limit);
