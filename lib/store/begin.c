@@ -188,15 +188,11 @@ begin_capture(struct begun *b, const char *store, const char *name, bool roll, c
 		return ret;
 	ret = choose_name(b, store_dir, store, name, roll, errbuf);
 	if (ret == 0) {
-		ret = store_note_sequence(lock, b->info.sequence);
-		if (ret < 0)
-			store_err(
-				ret, errbuf, "%s: cannot note the sequence of the capture: %s", store, strerror(-ret));
-	}
-	if (ret == 0) {
 		snprintf(b->path, sizeof(b->path), "%s/%s", store, b->info.name);
 		ret = make_capture(b, store_dir, newest, newest_base, errbuf);
 	}
+	if (ret == 0)
+		store_note_sequence(lock, b->info.sequence);
 	close(lock);
 	close(store_dir);
 	if (ret < 0)

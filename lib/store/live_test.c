@@ -13,10 +13,8 @@
 
 #include "store_test.h"
 
-#define WAIT_MS 30000 /* for what happens within milliseconds on a machine that is not busy */
-
-static uint64_t
-now_ns(void)
+uint64_t
+test_now_ns(void)
 {
 	struct timespec ts;
 
@@ -25,8 +23,8 @@ now_ns(void)
 }
 
 /* Packets of a capture from its first chunk to its last, which must be the test traffic from *next on. */
-static void
-check_capture(const char *store, const char *name, uint64_t *next)
+void
+test_check_capture(const char *store, const char *name, uint64_t *next)
 {
 	struct sl_capture *capture = test_open(store, name);
 	void *buf = test_buffer();
@@ -47,7 +45,7 @@ check_capture(const char *store, const char *name, uint64_t *next)
 static void
 wait_committed(struct sl_store_writer *writer, uint64_t chunks)
 {
-	uint64_t until = now_ns() + WAIT_MS * 1000000ull;
+	uint64_t until = test_now_ns() + TEST_WAIT_MS * 1000000ull;
 	struct sl_store_writer_state state;
 
 	do {
@@ -56,7 +54,7 @@ wait_committed(struct sl_store_writer *writer, uint64_t chunks)
 		if (sl_store_writer_poll(writer, errbuf) < 0)
 			fail_msg("poll: %s", errbuf);
 		sl_store_writer_look(writer, &state);
-		assert_true(now_ns() < until);
+		assert_true(test_now_ns() < until);
 		usleep(500);
 	} while (state.committed < chunks);
 }
@@ -85,7 +83,7 @@ round_trip(bool tmpfs)
 	assert_int_equal(async_chunks, chunks - 1);
 	if (sl_store_writer_close(writer, errbuf) < 0)
 		fail_msg("close: %s", errbuf);
-	check_capture(store, "live", &next);
+	test_check_capture(store, "live", &next);
 	assert_int_equal(next, 30000);
 	capture = test_open(store, "live");
 	assert_int_equal(sl_capture_committed(capture), chunks);
@@ -190,8 +188,8 @@ test_follow(void **state)
 	assert_int_equal(sl_store_writer_idle(writer, late, errbuf), 0);
 	assert_int_equal(sl_capture_clock(capture), 7);
 	wait_committed(writer, 1);
-	until = now_ns() + WAIT_MS * 1000000ull;
-	while (sl_capture_clock(capture) != late && now_ns() < until)
+	until = test_now_ns() + TEST_WAIT_MS * 1000000ull;
+	while (sl_capture_clock(capture) != late && test_now_ns() < until)
 		assert_int_equal(sl_store_writer_idle(writer, late, errbuf), 0);
 	assert_true(sl_capture_clock(capture) == late);
 	assert_int_equal(sl_capture_committed(capture), 1);
@@ -226,7 +224,7 @@ sleep_for_commits(void *arg)
 	uint64_t committed = 0;
 
 	while (sl_capture_state(s->capture) == SL_CAPTURE_OPEN) {
-		s->result = sl_capture_wait(s->capture, committed, WAIT_MS * 1000000ull);
+		s->result = sl_capture_wait(s->capture, committed, TEST_WAIT_MS * 1000000ull);
 		if (s->result < 0)
 			break;
 		committed = sl_capture_committed(s->capture);
@@ -253,11 +251,11 @@ test_wait(void **state)
 	assert_non_null(sl_capture_bell(capture));
 	assert_int_equal(pthread_create(&thread, NULL, sleep_for_commits, &sleeper), 0);
 	for (uint64_t i = 0; i < 50; i++) {
-		uint64_t until = now_ns() + WAIT_MS * 1000000ull;
+		uint64_t until = test_now_ns() + TEST_WAIT_MS * 1000000ull;
 
 		test_append(writer, i, 1);
 		/* Each is woken by its commit: a lost one would last until the sleeper's time is up. */
-		while (atomic_load(&sleeper.woken) < i + 1 && now_ns() < until) {
+		while (atomic_load(&sleeper.woken) < i + 1 && test_now_ns() < until) {
 			assert_int_equal(sl_store_writer_poll(writer, errbuf), 0);
 			usleep(100);
 		}
@@ -269,152 +267,6 @@ test_wait(void **state)
 	assert_int_equal(sl_capture_wait(capture, 50, UINT64_MAX), 0);
 	assert_null(sl_capture_bell(capture));
 	sl_capture_close(capture);
-	test_dir_remove(store);
-}
-
-/* ---------------------------------------------------------------- rolls */
-
-static int
-roll(struct sl_store_writer *writer, const char *name)
-{
-	uint64_t until = now_ns() + WAIT_MS * 1000000ull;
-	char errbuf[SL_STORE_ERRBUF] = "";
-	int ret;
-
-	while ((ret = sl_store_writer_roll(writer, name, errbuf)) == -EAGAIN && now_ns() < until)
-		usleep(1000);
-	return ret;
-}
-
-static void
-rolls(bool tmpfs, unsigned int buffers)
-{
-	static const uint64_t pieces[] = {3000, 0, 1, 5000, 0, 0, 2500};
-	char store[128], errbuf[SL_STORE_ERRBUF] = "";
-	struct sl_store_writer_state look;
-	struct sl_capture_info *infos;
-	struct sl_store_writer *writer;
-	uint64_t next = 0, sent = 0;
-	size_t count;
-
-	test_dir_make(store, tmpfs);
-	if (buffers)
-		writer = test_live_writer(store, "day", (struct sl_store_writer_params){.buffers = buffers});
-	else
-		writer = test_writer(store, "day", 0);
-	for (unsigned int i = 0; i < 7; i++) {
-		test_append(writer, sent, pieces[i]);
-		sent += pieces[i];
-		if (i < 6)
-			assert_int_equal(roll(writer, i % 2 ? NULL : "day"), 0);
-	}
-	assert_int_equal(sl_store_writer_roll(writer, "a/b", errbuf), -EINVAL);
-	sl_store_writer_look(writer, &look);
-	assert_int_equal(look.rolls, 6);
-	assert_int_equal(look.packets, sent);
-	if (sl_store_writer_close(writer, errbuf) < 0)
-		fail_msg("close: %s", errbuf);
-	assert_int_equal(sl_store_list(store, &infos, &count, errbuf), 0);
-	assert_int_equal(count, 7);
-	for (size_t i = 0; i < count; i++) {
-		uint64_t before = next;
-
-		assert_int_equal(infos[i].sequence, i + 1);
-		check_capture(store, infos[i].name, &next);
-		assert_int_equal(next - before, pieces[i]);
-	}
-	assert_string_equal(infos[1].name, "day_1");
-	assert_string_equal(infos[3].name, "day_2");
-	free(infos);
-	test_dir_remove(store);
-}
-
-static void
-test_roll(void **state)
-{
-	(void)state;
-	rolls(false, 8);
-	rolls(true, 4);
-	rolls(false, 0);
-}
-
-struct follower {
-	const char *store;
-	uint64_t packets; /* to be seen */
-	uint64_t next; /* seen */
-	unsigned int captures;
-	int error;
-};
-
-/* Follows from capture to capture as a push does, and sleeps between commits. */
-static void *
-follow_all(void *arg)
-{
-	struct follower *f = arg;
-	char errbuf[SL_STORE_ERRBUF];
-	struct sl_capture *capture;
-	void *buf = test_buffer();
-	uint64_t sequence = 0;
-
-	while (f->next < f->packets && !f->error) {
-		uint64_t n = 0;
-
-		if (sl_capture_open_after(f->store, sequence, &capture, errbuf) < 0) {
-			usleep(1000);
-			continue;
-		}
-		f->captures++;
-		for (;;) {
-			enum sl_capture_state state = sl_capture_state(capture);
-			struct sl_chunk chunk;
-
-			if (n < sl_capture_committed(capture)) {
-				f->error = sl_capture_read(capture, n++, buf, &chunk);
-				if (f->error)
-					break;
-				test_check_chunk(&chunk, &f->next);
-			} else if (state != SL_CAPTURE_OPEN) {
-				break;
-			} else {
-				sl_capture_wait(capture, n, 100000000);
-			}
-		}
-		/* The next one in line, none left out. */
-		if (sl_capture_info(capture)->sequence != sequence + 1)
-			f->error = -ERANGE;
-		sequence = sl_capture_info(capture)->sequence;
-		sl_capture_close(capture);
-	}
-	free(buf);
-	return NULL;
-}
-
-static void
-test_roll_followed(void **state)
-{
-	struct follower follower = {.packets = 60000};
-	char store[128], errbuf[SL_STORE_ERRBUF] = "";
-	struct sl_store_writer *writer;
-	pthread_t thread;
-
-	(void)state;
-	test_dir_make(store, false);
-	follower.store = store;
-	writer = test_live_writer(
-		store, NULL, (struct sl_store_writer_params){.buffers = 16, .flush_interval = 5000000});
-	assert_int_equal(pthread_create(&thread, NULL, follow_all, &follower), 0);
-	for (unsigned int i = 0; i < 20; i++) {
-		test_append(writer, i * 3000, 3000);
-		if (i % 4 == 3 && i < 19)
-			assert_int_equal(roll(writer, NULL), 0);
-		assert_int_equal(sl_store_writer_poll(writer, errbuf), 0);
-	}
-	if (sl_store_writer_close(writer, errbuf) < 0)
-		fail_msg("close: %s", errbuf);
-	pthread_join(thread, NULL);
-	assert_int_equal(follower.error, 0);
-	assert_int_equal(follower.next, 60000);
-	assert_int_equal(follower.captures, 5);
 	test_dir_remove(store);
 }
 
@@ -467,13 +319,13 @@ test_full_disk(void **state)
 	assert_int_equal(look.dropped[SL_DROP_STORE], dropped);
 	assert_int_equal(mount("tmpfs", store, "tmpfs", MS_REMOUNT, "size=60m"), 0);
 	wait_committed(writer, look.chunks);
-	until = now_ns() + WAIT_MS * 1000000ull;
+	until = test_now_ns() + TEST_WAIT_MS * 1000000ull;
 	do {
 		for (unsigned int i = 0; i < 100; i++)
 			dropped += append_or_drop(writer, sent++);
 		usleep(2000);
 		sl_store_writer_look(writer, &look);
-	} while (look.committed < 12 && now_ns() < until);
+	} while (look.committed < 12 && test_now_ns() < until);
 	assert_false(look.no_space);
 	if (sl_store_writer_close(writer, errbuf) < 0)
 		fail_msg("close: %s", errbuf);
@@ -590,8 +442,6 @@ live_tests(void)
 		cmocka_unit_test(test_reserve),
 		cmocka_unit_test(test_follow),
 		cmocka_unit_test(test_wait),
-		cmocka_unit_test(test_roll),
-		cmocka_unit_test(test_roll_followed),
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_full_disk_close),
 		cmocka_unit_test(test_removed),

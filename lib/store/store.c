@@ -257,15 +257,16 @@ highest_given(int lock)
 	return *end == '\n' && given < UINT64_MAX / 2 ? given : 0;
 }
 
-int
+void
 store_note_sequence(int lock, uint64_t sequence)
 {
 	char text[32];
 	int n = snprintf(text, sizeof(text), "%" PRIu64 "\n", sequence);
 
-	if (pwrite(lock, text, (size_t)n, 0) != n)
-		return errno ? -errno : -EIO;
-	return store_sync_fd(lock);
+	/* Without it a number is given again only after captures have been removed to the last: no reason to capture
+	 * nothing. */
+	if (pwrite(lock, text, (size_t)n, 0) == n)
+		(void)store_sync_fd(lock);
 }
 
 static int

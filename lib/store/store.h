@@ -202,8 +202,8 @@ int store_prepare(const char *store, int *dir, int *lock, uint64_t *sequence, ch
  */
 int store_prepare_roll(const char *store, int *dir, int *lock, uint64_t *sequence, char *errbuf);
 
-/** Note, under the store's lock, the sequence that a capture has got: it is never given again. @return 0 or -errno */
-int store_note_sequence(int lock, uint64_t sequence);
+/** Note, under the store's lock, the sequence that a capture has got: it is not given again even if all captures are removed. */
+void store_note_sequence(int lock, uint64_t sequence);
 
 /** Make a store's directory if it is missing. @param[out] on_memory  whether it lies on tmpfs or the like */
 int store_make(const char *store, bool *on_memory, char *errbuf);

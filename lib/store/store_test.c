@@ -189,6 +189,7 @@ main(int argc, char **argv)
 	failed += recovery_tests();
 	failed += reader_tests();
 	failed += live_tests();
+	failed += live_roll_tests();
 	failed += live_crash_tests();
 	failed += newest_tests();
 	failed += retention_tests();

@@ -48,6 +48,14 @@ extern _Atomic bool test_fast_clock;
 /** An asynchronous writer: SL_STORE_BUFFERS_MIN buffers unless params say more. The test fails if it cannot be made. */
 struct sl_store_writer *test_live_writer(const char *store, const char *name, struct sl_store_writer_params params);
 
+/** For what happens within milliseconds on a machine that is not busy. */
+#define TEST_WAIT_MS 30000
+
+uint64_t test_now_ns(void);
+
+/** Check that a closed capture holds the test traffic from packet *next on, and advance it. */
+void test_check_capture(const char *store, const char *name, uint64_t *next);
+
 /** Mount a tmpfs of so many MiB on a store's directory. Skips the test, saying so, without privilege. */
 void test_mount(const char *path, unsigned int mib);
 
@@ -59,6 +67,7 @@ int writer_tests(void);
 int recovery_tests(void);
 int reader_tests(void);
 int live_tests(void);
+int live_roll_tests(void);
 int live_crash_tests(void);
 int newest_tests(void);
 int retention_tests(void);
