@@ -17,7 +17,7 @@ static const struct command {
 } commands[] = {
 	{"capture", cmd_capture, "capture packets from network ports into a capture store"},
 	{"check", cmd_check, "validate a push configuration and show what it means"},
-	{"import", cmd_import, "read pcap or pcapng files, or a pipe, into a capture store"},
+	{"import", cmd_import, "read pcap or pcapng files, or a pipe, into a capture store; or follow them"},
 	{"push", cmd_push, "push a capture store to every target of a configuration"},
 	{"scheduler", cmd_scheduler, "start and stop pushes by a schedule"},
 	{"status", cmd_status, "how the running pushes and captures are doing"},

@@ -78,7 +78,11 @@ def count(store: str) -> int:
     packets = 0
     for name in captures(store):
         for segment in run.list_files(os.path.join(store, name), ".seg"):
-            with open(os.path.join(store, name, segment), "rb") as file:
+            try:
+                file = open(os.path.join(store, name, segment), "rb")
+            except FileNotFoundError:
+                continue  # made ahead, and not needed after all
+            with file:
                 for slot in range(1024):
                     head = os.pread(file.fileno(), HEADER.size, slot * CHUNK)
                     if len(head) < HEADER.size or head[:4] != b"SCHK":

@@ -144,6 +144,7 @@ create_writer(struct follow *f, struct sl_store_writer_params *params, char *err
 		snprintf(name, sizeof(name), "%s_%u", f->im.params->capture, i);
 		params->name = name;
 		ret = sl_store_writer_create(params, &f->im.writer, errbuf);
+		params->name = f->im.params->capture;
 	}
 	return ret;
 }

@@ -57,6 +57,7 @@ struct follow_source {
 	bool network;              /**< inotify does not see what other machines write */
 	bool rescan;               /**< something was made, renamed or removed */
 	bool missing;              /**< told that there is no such file or directory */
+	uint64_t dir_ino;          /**< of the directory that is watched */
 	bool scanned;
 	uint64_t scanned_at;       /**< CLOCK_MONOTONIC, ns */
 	struct followed **files;   /**< in order */

@@ -332,14 +332,22 @@ follow_scan(struct follow *f, struct follow_source *s)
 {
 	DIR *d = opendir(s->dir);
 	size_t count, seen = 0;
+	struct stat dir;
 	char **names;
 	int ret = 0;
 
 	s->rescan = false;
 	s->scanned_at = import_now_ns(CLOCK_MONOTONIC);
 	if (d == NULL) {
+		s->watch = -1;
 		tell_missing(f, s, strerror(errno));
 		return 0;
+	}
+	/* Removed and made again: the watch is on the one that is gone, and says nothing while its files are open. */
+	if (fstat(dirfd(d), &dir) == 0 && dir.st_ino != s->dir_ino) {
+		if (s->dir_ino)
+			s->watch = -1;
+		s->dir_ino = dir.st_ino;
 	}
 	for (size_t i = 0; i < s->count; i++)
 		s->files[i]->seen = false;
