@@ -109,6 +109,15 @@ is_our_file(const struct sl_file *f, const char *path, int *error)
 	return st.st_ino == f->ino && st.st_dev == f->dev;
 }
 
+/* Is there still a working file to be unlinked? Its device may have another number since it was mounted anew. */
+static bool
+pending_is_left(const struct sl_file *f)
+{
+	struct stat st;
+
+	return !f->renamed && sl_ops.lstat(f->pending, &st) == 0 && st.st_ino == f->ino;
+}
+
 static int
 link_or_rename(const struct sl_file *f, bool *renamed)
 {
@@ -273,8 +282,14 @@ finish_name(struct sl_job *job)
 	f->fd = -1;
 	if (f->renamed)
 		return 0;
-	if (SL_OP(PUBLISH_UNLINK, unlink(f->pending)) < 0 && errno != ENOENT)
-		return sl_job_fail(job, -errno, "unlink", f->pending);
+	if (SL_OP(PUBLISH_UNLINK, unlink(f->pending)) < 0) {
+		if (errno != ENOENT)
+			return sl_job_fail(job, -errno, "unlink", f->pending);
+		/* it is gone; or the whole file system is, and will come back with it */
+		rc = sl_job_check_mount(job);
+		if (rc < 0)
+			return rc;
+	}
 	snprintf(job->target->unlinked_dir, sizeof(job->target->unlinked_dir), "%s", dir);
 	return 0;
 }
@@ -301,7 +316,7 @@ sl_job_publish(struct sl_job *job)
 		f->named = true;
 		f->renamed = renamed;
 	}
-	if (f->fd >= 0 || (!f->renamed && is_our_file(f, f->pending, &err))) {
+	if (f->fd >= 0 || pending_is_left(f)) {
 		if (finish_name(job) < 0)
 			return;
 	}
