@@ -2,24 +2,33 @@
 """A push that is killed and started again makes the files of a push that was never killed.
 
 It is killed at every point named in lib/writer/crash_points.h, through SLUICE_CRASH, and at random moments from outside.
-What is compared is names and bytes of all files; a *.pending that is left is a difference too.
+What is compared is names and bytes of all files; a *.pending that is left is a difference too. One that is stopped by
+SIGTERM at random moments pushes the same packets in the same order.
+
+SLUICE_CRASH_KILLS=1000 SLUICE_CRASH_STOPS=1000 is the long form.
 """
 
+import glob
+import itertools
 import os
 import random
 import re
 import signal
+import subprocess
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 from api.test import verify
-from framework import pcap, run, traffic
-from framework.restart import CAPTURE, Push
+from framework import lua, pcap, run, traffic
+from framework.restart import CAPTURE, COMMON, Push
 from framework.test_suite import TestSuite, func_test
 
 POINTS = os.path.join(run.REPO, "lib", "writer", "crash_points.h")
 PARALLEL = 2
-KILLS = 200
+# 1,000 in the long form
+KILLS = int(os.environ.get("SLUICE_CRASH_KILLS", "60"))
+STOPS = int(os.environ.get("SLUICE_CRASH_STOPS", "40"))
 
 # These are passed only when a push goes on after a crash: the crash that brings it there.
 FIRST_CRASH = {
@@ -39,9 +48,10 @@ class TestCrash(TestSuite):
     def set_up_suite(self) -> None:
         """A small and a large capture, and the files of pushes that are not killed."""
         source = traffic.make_traffic(f"{self.suite_dir}/c.pcap", packets=5000, duration=300, seed=17, start=1767605400)
-        packets = pcap.read_packets(source)
+        self.packets = packets = pcap.read_packets(source)
         self.store, self.large = f"{self.suite_dir}/store", f"{self.suite_dir}/large"
         run.import_capture(self.store, source, capture=CAPTURE)
+        self.capture = source
         source = traffic.make_traffic(f"{self.suite_dir}/l.pcap", bytes=200_000_000, duration=300, seed=18, start=1767605400)
         run.import_capture(self.large, source, capture=CAPTURE)
         os.unlink(source)
@@ -187,7 +197,7 @@ class TestCrash(TestSuite):
 
         **Steps:**
             * In each round kill -9 a push up to 16 times after random delays, from seeds, within the time that a whole push
-              takes; let the last one finish. Rounds until 200 kills met a running push.
+              takes; let the last one finish. Rounds until 60 kills (SLUICE_CRASH_KILLS) met a running push.
 
         **Verify:**
             * After each round names and bytes of all files are those of a push that was never killed, and no working file
@@ -199,6 +209,104 @@ class TestCrash(TestSuite):
         midway = sum(result[1] for result in results)
         print(f"{KILLS} kills in {sum(result[0] for result in results)} rounds, {midway} in the middle of the files")
         verify(midway >= KILLS // 10, f"only {midway} of {KILLS} kills met a push that had some of its files")
+
+    def _targets(self, push: Push) -> list:
+        """The usual three, and one that keeps its file open over a stop."""
+        fields = {**COMMON, "Split": "--split-time 100e9 --split-byte 150e3", "OnStop": "resume"}
+        return [*push.small_targets(), lua.target("kept", f"{push.out}/kept/x", **fields)]
+
+    @staticmethod
+    def _published(push: Push, target: str) -> list[str]:
+        """A target's files in the order in which its logs, one a run and a link to the newest, say that they were published."""
+        logs = []
+        for name in glob.glob(os.path.join(push.log, f"push_{target}_*")):
+            with open(name, encoding="utf-8") as file:
+                logs.append(file.read())
+        # each line begins with its time
+        names = [name for text in sorted(logs) for name in re.findall(r" published (\S+): packets ", text)]
+        verify(len(names) == len(set(names)), f"{target}: published twice: {sorted(names)}")
+        return names
+
+    def _feed(self, source: run.Process, rng: random.Random) -> None:
+        """Give a capture to an import, in pieces, over a second or so."""
+        with open(self.capture, "rb") as file:
+            while piece := file.read(rng.randrange(1000, 2 * os.path.getsize(self.capture) // 100)):
+                source.popen.stdin.write(piece)
+                source.popen.stdin.flush()
+                time.sleep(0.01)
+        source.popen.stdin.close()
+
+    def _stop_round(self, seed: int) -> tuple[int, int]:
+        """Stop a push that follows a live capture, until that ends; how often, and how often after its first files."""
+        rng = random.Random(f"stop {seed}")
+        directory = os.path.join(self.dir, f"seed{seed}")
+        store = os.path.join(directory, "store")
+        push = Push(directory, store, targets=[])
+        push.config = lua.write_config(push.config, self._targets(push))
+        words = ("import", "--store", store, "--capture", CAPTURE, "--flush-interval", "0.01", "-q", "-")
+        stops: list[float] = []
+        midway = 0
+        with run.sluice_start(*words, stdin=subprocess.PIPE) as source:
+            feeder = threading.Thread(target=self._feed, args=(source, rng))
+            feeder.start()
+            source.wait_until(lambda: os.path.islink(f"{store}/active"), what="a capture")
+            while feeder.is_alive():
+                stops.append(rng.uniform(0, 0.3))
+                with push.follow() as process:
+                    process.wait_until(lambda: os.path.exists(f"{push.state}/lock"), what="the state directory")
+                    time.sleep(stops[-1])
+                    result = process.stop(rc=None)
+                # a signal ends it without ceremony while it has not begun to look for one
+                if result.rc == -signal.SIGTERM and result.seconds < 1:
+                    stops.pop()
+                    continue
+                result.check(0)
+                midway += feeder.is_alive() and bool(run.list_files(push.out, ".pcap"))
+            feeder.join()
+            source.wait()
+        run.run([*push.once_command(), "--log-dir", push.log])
+        where = f"seed {seed}, stops after {[round(delay, 4) for delay in stops]} s"
+        published = []
+        for target in ("time", "bytes", "both", "kept"):
+            names = self._published(push, target)
+            verify(pcap.read_packets(*names) == self.packets, f"{where}: {target}: other packets or order")
+            published += [os.path.relpath(name, push.out) for name in names]
+        verify(sorted(published) == run.list_files(push.out), f"{where}: published, and there: {published}")
+        kept = {name[5:]: data for name, data in run.read_tree(push.out).items() if name.startswith("kept/")}
+        expected = {name[5:]: data for name, data in self.reference.items() if name.startswith("both/")}
+        verify(kept == expected, f"{where}: OnStop=resume: {sorted(kept)}, expected {sorted(expected)}")
+        push.remove()
+        return len(stops), midway
+
+    def _stop_rounds(self, worker: int, stops: int) -> tuple[int, int]:
+        """Rounds of stops until there were enough."""
+        done = midway = 0
+        for seed in itertools.count(1000 * worker):
+            if done >= stops:
+                return done, midway
+            result = self._stop_round(seed)
+            done, midway = done + result[0], midway + result[1]
+        return done, midway
+
+    @func_test
+    def test_stopped_at_random_moments(self) -> None:
+        """A push that is stopped by SIGTERM again and again.
+
+        **Steps:**
+            * In each round import a capture from a pipe, piece by piece, and follow it with a push that is stopped after random
+              times, from seeds, and started again; then push to the end. Rounds until there were 40 stops (SLUICE_CRASH_STOPS).
+
+        **Verify:**
+            * Each stop exits 0. The files that each target's log names hold the packets of the capture, in the capture's order,
+              each once; there are no other files.
+            * A target with OnStop = "resume" has names and bytes of a push that was never stopped.
+            * Enough of the stops met a push in the middle of its files.
+        """
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            results = list(pool.map(self._stop_rounds, range(PARALLEL), [STOPS // PARALLEL] * PARALLEL))
+        stops, midway = (sum(column) for column in zip(*results))
+        print(f"{stops} stops, {midway} in the middle of the files")
+        verify(midway >= STOPS // 10, f"only {midway} of {stops} stops met a push that had some of its files")
 
     # ------------------------------------------------------------ nothing happens
 
