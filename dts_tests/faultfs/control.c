@@ -9,7 +9,7 @@
  *     rule OPERATION GLOB [delay=S] [hang=1] [error=ERRNO] [after=1] [ignore=1] [short=BYTES] [freeze=1]
  *          [direct=0|1] [skip=N] [every=N] [times=N]      answers the rule's number
  *     remove [RULE]   hits RULE   release   waiting   counts   log   forget-log   power   thaw
- *     cut             everything fails, without effect
+ *     cut             nothing has an effect any more; all but writes and their fsync fail
  *     loss [SEED]     after cut: only what was fsynced is there, and with a seed some of the rest; the power is on
  * again
  */

@@ -207,7 +207,7 @@ class FaultFs:
         self._ask("thaw")
 
     def cut(self) -> None:
-        """Whatever waits or comes fails with EIO and without effect.
+        """Whatever waits or comes ends without effect, and with EIO, but for writes and their fsyncs.
 
         Kill programs first: then nothing of them runs on. They can't end before this.
         """

@@ -113,6 +113,7 @@ make_capture(struct begun *b, int store_dir, const struct newest *newest, uint64
 		b->head->newest = newest->name;
 		b->head->newest_base = newest_base;
 	}
+	/* a lost head is made anew; but a full server tells of it only now, and of what is mapped never */
 	if (ret == 0)
 		ret = store_sync_fd(b->head_fd);
 	if (ret == 0)

@@ -236,15 +236,13 @@ causes_crc(const struct store_head *head)
 int
 head_close(struct store_head *head, int fd)
 {
-	int ret = 0;
+	int ret;
 
 	head->causes_crc = causes_crc(head);
 	head->crc = closed_crc(head);
 	atomic_store_explicit(&head->state, HEAD_CLOSED, memory_order_release);
-	if (msync(head, HEAD_SIZE, MS_SYNC) < 0)
-		ret = -errno;
-	else
-		ret = store_sync_fd(fd);
+	/* writes what was changed through the mapping, too */
+	ret = store_sync_fd(fd);
 	head_ring(head);
 	return ret;
 }

@@ -346,14 +346,10 @@ output_submit(struct store_output *o)
 int
 output_close(struct store_output *o)
 {
-	int ret;
-
 	output_drain(o);
 	check_linked(o);
+	/* no fsync of the directory: that was when the segment was made */
 	finish_segment(o);
-	ret = store_sync_fd(o->dir);
-	if (ret < 0)
-		fail(o, ret, "fsync of the directory");
 	if (o->has_ring)
 		io_uring_queue_exit(&o->ring);
 	if (o->memory)

@@ -42,7 +42,23 @@ store_sync_fd(int fd)
 	return 0;
 }
 
-/* mkdir -p, each new name made durable in its parent. */
+/* A parent that cannot be opened, or not be synced, holds nothing that we have made. */
+static void
+sync_parent(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char parent[PATH_MAX];
+	int fd;
+
+	snprintf(parent, sizeof(parent), "%.*s", slash ? (int)(slash - path) : 0, path);
+	fd = open(parent[0] ? parent : slash ? "/" : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	(void)store_sync_fd(fd);
+	close(fd);
+}
+
+/* mkdir -p, each name made durable in its parent. */
 static int
 make_directories(const char *path, char *errbuf)
 {
@@ -64,6 +80,8 @@ make_directories(const char *path, char *errbuf)
 				continue;
 			return store_err(-err, errbuf, "%s: cannot make the directory: %s", part, strerror(err));
 		}
+		/* Also if it was there: whoever made it a moment ago may have been killed before this. */
+		sync_parent(part);
 	}
 	return 0;
 }
