@@ -8,6 +8,7 @@
  */
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -223,6 +224,26 @@ was_removed(const struct push *push, uint64_t sequence)
 	return removed;
 }
 
+/*
+ * A power loss may take chunks from the store that were pushed already: the push goes on where the capture ends now. No
+ * dispatch would ever have that chunk's number.
+ */
+static void
+stay_in_capture(const char *desc, const struct sl_capture *capture, struct sl_position *first)
+{
+	uint64_t committed = sl_capture_committed(capture);
+
+	if (sl_capture_state(capture) == SL_CAPTURE_OPEN || first->chunk < committed ||
+		(first->chunk == committed && first->packet == 0))
+		return;
+	fprintf(stderr,
+		"sluice push: target \"%s\": the store has lost what was pushed of capture %s from chunk %" PRIu64
+		" on; going on behind that\n",
+		desc, sl_capture_info(capture)->name, committed);
+	first->chunk = committed;
+	first->packet = 0;
+}
+
 /* The journal knows its capture by UUID: a store that was made anew may use the same sequence number again. */
 int
 push_resume_position(const struct push *push, const char *desc, const struct sl_resume *resume,
@@ -237,6 +258,7 @@ push_resume_position(const struct push *push, const char *desc, const struct sl_
 	if (rc == 0) {
 		*first = resume->position;
 		first->sequence = sl_capture_info(capture)->sequence;
+		stay_in_capture(desc, capture, first);
 		sl_capture_close(capture);
 		return check_range(push, desc, first);
 	}
