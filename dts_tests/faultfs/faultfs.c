@@ -83,16 +83,20 @@ remove_handle(struct handle *h)
 void
 rename_handles(const char *from, const char *to)
 {
-	size_t len = strlen(from);
+	size_t len = strlen(from), new_len = strlen(to);
 
 	pthread_mutex_lock(&handles_lock);
 	for (struct handle *h = handles; h; h = h->next) {
-		char rest[PATH_MAX];
+		size_t rest;
 
 		if (strncmp(h->path, from, len) != 0 || (h->path[len] != '\0' && h->path[len] != '/'))
 			continue;
-		strcpy(rest, h->path + len);
-		snprintf(h->path, sizeof(h->path), "%.*s%s", PATH_MAX / 2, to, rest);
+		rest = strlen(h->path + len) + 1;
+		/* one that has become too long keeps its old name: no rule is meant for it */
+		if (new_len + rest > sizeof(h->path))
+			continue;
+		memmove(h->path + new_len, h->path + len, rest);
+		memcpy(h->path, to, new_len);
 	}
 	pthread_mutex_unlock(&handles_lock);
 }
