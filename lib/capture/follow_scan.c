@@ -159,9 +159,9 @@ look_into(struct follow *f, struct follow_source *s, struct followed *file)
 	return ret;
 }
 
-/* Has it been written over since it was read? */
+/* Has it been written over since it was read, or come to the inode number of one that is gone? */
 static bool
-is_other(const struct follow_source *s, struct followed *file)
+is_other(const struct follow_source *s, struct followed *file, bool renamed)
 {
 	struct stat st;
 	bool same;
@@ -169,8 +169,9 @@ is_other(const struct follow_source *s, struct followed *file)
 
 	if (file->size < file->looked)
 		return true;
+	/* what is no capture has nothing to be known by but its name */
 	if (!file->print.len)
-		return false;
+		return file->damaged && renamed;
 	if (fd < 0) {
 		fd = follow_open(s, file->name, &st);
 		if (fd < 0)
@@ -188,7 +189,7 @@ look_at(struct follow *f, struct follow_source *s, const char *name, const struc
 {
 	struct followed *file = find(s, st->st_ino);
 	char label[PATH_MAX + NAME_MAX + 2];
-	bool changed, unread;
+	bool changed, unread, renamed;
 
 	if (file == NULL)
 		file = add(s, st->st_ino);
@@ -197,6 +198,7 @@ look_at(struct follow *f, struct follow_source *s, const char *name, const struc
 	/* Two names of one file: it is read once, under the one that comes first. */
 	if (file->seen)
 		return 0;
+	renamed = strcmp(file->name, name) != 0;
 	snprintf(file->name, sizeof(file->name), "%s", name);
 	file->seen = true;
 	file->gone = false;
@@ -218,7 +220,7 @@ look_at(struct follow *f, struct follow_source *s, const char *name, const struc
 	unread = follow_unread(file);
 	file->size = (uint64_t)st->st_size;
 	file->mtime = st->st_mtim;
-	if (changed && is_other(s, file)) {
+	if (changed && is_other(s, file, renamed)) {
 		/* A ring's file that was read whole is written over every time round. */
 		if (unread || file == s->tail)
 			import_warn(&f->im,
@@ -339,8 +341,15 @@ follow_scan(struct follow *f, struct follow_source *s)
 	s->rescan = false;
 	s->scanned_at = import_now_ns(CLOCK_MONOTONIC);
 	if (d == NULL) {
+		bool removed = errno == ENOENT;
+
 		s->watch = -1;
 		tell_missing(f, s, strerror(errno));
+		/* What comes back under these inode numbers is something else. */
+		for (size_t i = 0; i < s->count && removed; i++)
+			s->files[i]->seen = false;
+		if (removed)
+			sort_out(f, s);
 		return 0;
 	}
 	/* Removed and made again: the watch is on the one that is gone, and says nothing while its files are open. */

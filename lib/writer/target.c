@@ -528,6 +528,9 @@ sl_target_tick(struct sl_target *t)
 	if (!t->failing) {
 		if (!t->in_chunk && !t->ended)
 			sl_target_checkpoint(t, false);
+		/* one for which the ring of writes had no room is begun again by nobody else */
+		else if (t->ckpt_final)
+			sl_target_pump(t);
 		return;
 	}
 	if ((p->once && now - t->failing_since > p->retry_for) ||
