@@ -668,7 +668,7 @@ a_reload_switches_all_at_one_dispatch(void **state)
 	sl_pipeline_reload(rig.pipeline, &reload);
 	assert_false(sl_pipeline_reload_taken(rig.pipeline));
 	for (unsigned int i = 0; i < POLLS && !sl_pipeline_reloaded(rig.pipeline, &reload); i++) {
-		for (unsigned int w = 0; w < rig.writers; w++) {
+		for (unsigned int w = 0; w < 2; w++) {
 			struct sl_dispatch *d = sl_pipeline_peek(rig.pipeline, w);
 
 			if (!d)

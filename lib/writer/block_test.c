@@ -23,7 +23,7 @@ test_more_targets(void **state)
 {
 	struct sl_block_pool pool;
 	struct sl_block_extent *extent;
-	struct sl_block *taken[64];
+	struct sl_block *taken[64] = {NULL};
 	uint32_t used[4] = {0}, lacks, n = 0;
 
 	(void)state;
