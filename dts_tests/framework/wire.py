@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A wire of our own, for captures from a port: veth pairs in a network namespace, tcpreplay at one end."""
+
+from __future__ import annotations
+
+from . import fs, run
+from .run import Process
+from .test_suite import TestSuite
+
+# Bytes that any Ethernet frame of make_traffic fits in, and frames as large as GRO makes them.
+MTU = 60000
+
+
+class Wire:
+    """veth pairs in a namespace: what is sent into a0 comes out of b0."""
+
+    def __init__(self, suite: TestSuite, pairs: int = 1):
+        self.namespace = suite.enter(fs.netns())
+        self.inside = fs.in_netns(self.namespace)
+        # Nobody but tcpreplay is to speak.
+        run.run([*self.inside, "sysctl", "-q", "-w", "net.ipv6.conf.default.disable_ipv6=1"])
+        for i in range(pairs):
+            run.run([*self.inside, "ip", "link", "add", f"a{i}", "type", "veth", "peer", "name", f"b{i}"])
+            for end in ("a", "b"):
+                run.run([*self.inside, "ip", "link", "set", f"{end}{i}", "mtu", str(MTU), "up"])
+
+    def send(self, file: str, pair: int = 0, *options: str) -> None:
+        """Send a pcap file, as fast as tcpreplay can unless options say otherwise."""
+        run.run([*self.inside, "tcpreplay", "-q", "-i", f"a{pair}", *(options or ("--topspeed",)), file], timeout=100)
+
+    def replay(self, file: str, pair: int, *options: str) -> Process:
+        """send(), beside the test case."""
+        return Process([*self.inside, "tcpreplay", "-q", "-i", f"a{pair}", *options, file])
