@@ -16,6 +16,7 @@
 
 #include "capture_when.h"
 #include "lcore_map.h"
+#include "options.h"
 #include "sl_capture.h"
 #include "sl_ring.h"
 #include "sl_store.h"
@@ -38,8 +39,8 @@ struct capture_options {
 	uint64_t duration;        /**< ns; 0: until it is stopped */
 	struct capture_roll_options roll;
 	struct sl_retention retention;
-	const char *map, *helper_cpus, *eal; /**< NULL: not given */
-	bool poll, no_huge, quiet;
+	struct lcore_options lcores;
+	bool quiet;
 };
 
 struct capture {
@@ -69,9 +70,6 @@ struct capture {
 	/* The line at a terminal. */
 	uint64_t shown_at, shown_packets, shown_bytes;
 };
-
-/** CLOCK_MONOTONIC, ns. */
-uint64_t capture_monotonic_ns(void);
 
 /* ---------------------------------------------------------------- capture_options.c */
 

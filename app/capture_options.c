@@ -12,9 +12,9 @@
 
 #include "app.h"
 #include "capture.h"
+#include "options.h"
 
 #define SNAP_LEN_MAX 262144u /* as tcpdump */
-#define FLUSH_MAX 3600.0
 #define BUFFER_DEFAULT_MIB 64u
 #define BUFFER_MAX_MIB 1024u
 #define QUEUES_MAX 64u
@@ -48,40 +48,16 @@ usage(FILE *out)
 		"  --flush-interval S packets can be read from the store after S seconds (default: 1)\n\n"
 		"  --map MAP          lcores, each STAGES@CPU: all@0, or rx@1,rx@2,store@3 (default: from the affinity "
 		"mask)\n"
-		"  --helper-cpus LIST CPUs for the main thread, helpers and kernel I/O workers\n"
-		"                     (default: allowed CPUs that carry no stage, else all allowed)\n"
-		"  --poll             never sleep; only with a CPU for each lcore\n"
+		"%s"
 		"  --buffer-size MIB  the kernel's ring for an interface's queue (default: %u)\n"
 		"  --store-buffers N  chunks of 1 MiB between port and disk (default: %u)\n"
-		"  --no-huge          ordinary memory even if there are hugepages\n"
-		"  --eal WORDS        more arguments for DPDK's EAL, in one string\n"
+		"%s"
 		"  -q, --quiet        no line at a terminal, no summary\n\n"
 		"Exit status: 0 done, 1 failed while running, 2 refused before anything was touched. Packets that were "
 		"lost are\n"
 		"counted by cause, in the summary and in the store. A second signal ends it at once.\n",
-		SL_STORE_DEFAULT, SNAP_LEN_MAX, SL_RETENTION_DEFAULT_PERCENT, BUFFER_DEFAULT_MIB,
-		SL_STORE_BUFFERS_DEFAULT);
-}
-
-static int
-refuse(const char *option, const char *value, const char *what)
-{
-	fprintf(stderr, "sluice capture: %s %s: %s\n", option, value, what);
-	return SL_EXIT_REFUSED;
-}
-
-static int
-parse_seconds(const char *text, double max, uint64_t *ns)
-{
-	char *end;
-	double s;
-
-	errno = 0;
-	s = strtod(text, &end);
-	if (end == text || *end != '\0' || errno || !isfinite(s) || s < 0 || s > max)
-		return -EINVAL;
-	*ns = (uint64_t)(s * 1e9);
-	return 0;
+		SL_STORE_DEFAULT, SNAP_LEN_MAX, SL_RETENTION_DEFAULT_PERCENT, LCORE_USAGE_CPUS, BUFFER_DEFAULT_MIB,
+		SL_STORE_BUFFERS_DEFAULT, LCORE_USAGE_EAL);
 }
 
 static int
@@ -183,7 +159,7 @@ complete(struct capture_options *options)
 }
 
 enum {
-	OPT_STORE = 256,
+	OPT_STORE = OPT_OWN,
 	OPT_CAPTURE,
 	OPT_PORT,
 	OPT_QUEUES,
@@ -196,13 +172,8 @@ enum {
 	OPT_ROLL_SIZE,
 	OPT_KEEP_FREE,
 	OPT_FLUSH_INTERVAL,
-	OPT_MAP,
-	OPT_HELPER_CPUS,
-	OPT_POLL,
 	OPT_BUFFER_SIZE,
 	OPT_STORE_BUFFERS,
-	OPT_NO_HUGE,
-	OPT_EAL,
 };
 
 static const struct option long_options[] = {
@@ -219,13 +190,9 @@ static const struct option long_options[] = {
 	{"roll-size", required_argument, NULL, OPT_ROLL_SIZE},
 	{"keep-free", required_argument, NULL, OPT_KEEP_FREE},
 	{"flush-interval", required_argument, NULL, OPT_FLUSH_INTERVAL},
-	{"map", required_argument, NULL, OPT_MAP},
-	{"helper-cpus", required_argument, NULL, OPT_HELPER_CPUS},
-	{"poll", no_argument, NULL, OPT_POLL},
 	{"buffer-size", required_argument, NULL, OPT_BUFFER_SIZE},
 	{"store-buffers", required_argument, NULL, OPT_STORE_BUFFERS},
-	{"no-huge", no_argument, NULL, OPT_NO_HUGE},
-	{"eal", required_argument, NULL, OPT_EAL},
+	LCORE_OPTIONS,
 	{"quiet", no_argument, NULL, 'q'},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -240,22 +207,22 @@ take_number(int opt, const char *text, struct capture_options *options)
 	switch (opt) {
 	case OPT_QUEUES:
 		if (parse_number(text, 1, QUEUES_MAX, &n))
-			return refuse("--queues", text, "a number from 1 to 64 is needed");
+			return option_refuse("capture", "--queues", text, "a number from 1 to 64 is needed");
 		options->queues = (unsigned int)n;
 		break;
 	case OPT_SNAP_LEN:
 		if (parse_number(text, 1, SNAP_LEN_MAX, &n))
-			return refuse("--snap-len", text, "bytes from 1 to 262144 are needed");
+			return option_refuse("capture", "--snap-len", text, "bytes from 1 to 262144 are needed");
 		options->snap_len = (uint32_t)n;
 		break;
 	case OPT_BUFFER_SIZE:
 		if (parse_number(text, 1, BUFFER_MAX_MIB, &n))
-			return refuse("--buffer-size", text, "MiB from 1 to 1024 are needed");
+			return option_refuse("capture", "--buffer-size", text, "MiB from 1 to 1024 are needed");
 		options->buffer_bytes = (uint32_t)n << 20;
 		break;
 	default:
 		if (parse_number(text, SL_STORE_BUFFERS_MIN, SL_STORE_BUFFERS_MAX, &n))
-			return refuse("--store-buffers", text, "a number from 4 to 256 is needed");
+			return option_refuse("capture", "--store-buffers", text, "a number from 4 to 256 is needed");
 		options->store_buffers = (unsigned int)n;
 	}
 	return -1;
@@ -304,42 +271,31 @@ capture_options_parse(int argc, char **argv, struct capture_options *options)
 			options->promiscuous = false;
 			break;
 		case OPT_DURATION:
-			if (parse_seconds(optarg, 1e9, &options->duration))
-				return refuse("--duration", optarg, "not a number of seconds");
+			if (option_seconds(optarg, 1e9, &options->duration))
+				return option_refuse("capture", "--duration", optarg, "not a number of seconds");
 			break;
 		case OPT_ROLL:
 			if (capture_roll_parse(optarg, &options->roll))
-				return refuse("--roll", optarg, "must be daily, hourly or a number of seconds");
+				return option_refuse(
+					"capture", "--roll", optarg, "must be daily, hourly or a number of seconds");
 			break;
 		case OPT_ROLL_UTC:
 			options->roll.utc = true;
 			break;
 		case OPT_ROLL_SIZE:
 			if (capture_parse_size(optarg, &options->roll.bytes) || options->roll.bytes < SL_CHUNK_SIZE)
-				return refuse("--roll-size", optarg, "a size such as 100G is needed, 1M at least");
+				return option_refuse(
+					"capture", "--roll-size", optarg, "a size such as 100G is needed, 1M at least");
 			break;
 		case OPT_KEEP_FREE:
 			if (capture_parse_retention(optarg, &options->retention))
-				return refuse("--keep-free", optarg, "must be PERCENT or PERCENT,SIZE such as 10,5G");
+				return option_refuse("capture", "--keep-free", optarg,
+					"must be PERCENT or PERCENT,SIZE such as 10,5G");
 			break;
 		case OPT_FLUSH_INTERVAL:
-			if (parse_seconds(optarg, FLUSH_MAX, &options->flush_interval))
-				return refuse("--flush-interval", optarg, "seconds from 0 to 3600 are needed");
-			break;
-		case OPT_MAP:
-			options->map = optarg;
-			break;
-		case OPT_HELPER_CPUS:
-			options->helper_cpus = optarg;
-			break;
-		case OPT_POLL:
-			options->poll = true;
-			break;
-		case OPT_NO_HUGE:
-			options->no_huge = true;
-			break;
-		case OPT_EAL:
-			options->eal = optarg;
+			if (option_seconds(optarg, OPTION_FLUSH_MAX, &options->flush_interval))
+				return option_refuse(
+					"capture", "--flush-interval", optarg, "seconds from 0 to 3600 are needed");
 			break;
 		case 'q':
 			options->quiet = true;
@@ -348,6 +304,8 @@ capture_options_parse(int argc, char **argv, struct capture_options *options)
 			usage(stdout);
 			return SL_EXIT_OK;
 		default:
+			if (lcore_options_take(&options->lcores, opt, optarg))
+				break;
 			fprintf(stderr, "`sluice capture --help` lists the options.\n");
 			return SL_EXIT_REFUSED;
 		}

@@ -13,6 +13,7 @@
 #include <rte_telemetry.h>
 
 #include "capture.h"
+#include "clock.h"
 
 #define LINE_EVERY_NS 1000000000u
 
@@ -27,7 +28,7 @@ lost(const struct sl_live_stats *s)
 void
 capture_report_line(struct capture *capture)
 {
-	uint64_t now = capture_monotonic_ns(), passed = now - capture->shown_at;
+	uint64_t now = monotonic_ns(), passed = now - capture->shown_at;
 	struct sl_live_stats s;
 
 	if (capture->options.quiet || passed < LINE_EVERY_NS || !isatty(STDERR_FILENO))

@@ -21,6 +21,7 @@
 
 #include "app.h"
 #include "capture.h"
+#include "clock.h"
 #include "eal.h"
 
 #define TICK_NS 20000000
@@ -62,15 +63,6 @@ catch_signals(void)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-uint64_t
-capture_monotonic_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 /* ---------------------------------------------------------------- lcores */
 
 /* Few CPUs or one queue: one lcore does all. Else one for the store and the others receive; of four and more one is
@@ -108,10 +100,10 @@ choose_cpus(struct capture *c)
 		fprintf(stderr, "sluice capture: CPU affinity: %s\n", strerror(errno));
 		return SL_EXIT_REFUSED;
 	}
-	if (!o->map) {
+	if (!o->lcores.map) {
 		choose_map(c);
-	} else if (lcore_map_parse(
-			   stages_of_capture, o->map, &c->allowed, c->map, &c->lcore_count, errbuf, sizeof(errbuf))) {
+	} else if (lcore_map_parse(stages_of_capture, o->lcores.map, &c->allowed, c->map, &c->lcore_count, errbuf,
+			   sizeof(errbuf))) {
 		fprintf(stderr, "sluice capture: --map: %s\n", errbuf);
 		return SL_EXIT_REFUSED;
 	}
@@ -122,17 +114,7 @@ choose_cpus(struct capture *c)
 			c->lanes, lcore_map_with(c->map, c->lcore_count, CAPTURE_STAGE_STORE));
 		return SL_EXIT_REFUSED;
 	}
-	if (o->poll && lcore_map_shares_cpu(c->map, c->lcore_count)) {
-		fprintf(stderr, "sluice capture: --poll needs a CPU for each lcore, and this --map has lcores that "
-				"share one\n");
-		return SL_EXIT_REFUSED;
-	}
-	if (lcore_map_helpers(
-		    o->helper_cpus, c->map, c->lcore_count, &c->allowed, &c->helper_cpus, errbuf, sizeof(errbuf))) {
-		fprintf(stderr, "sluice capture: --helper-cpus %s: %s\n", o->helper_cpus, errbuf);
-		return SL_EXIT_REFUSED;
-	}
-	return -1;
+	return lcore_options_helpers("capture", &o->lcores, c->map, c->lcore_count, &c->allowed, &c->helper_cpus);
 }
 
 static const enum sl_poll_result poll_results[] = {
@@ -175,7 +157,7 @@ map_stages(struct capture *c)
 		struct sl_lcore *lcore = c->lcores[i];
 		unsigned int stages = c->map[i].stages;
 
-		lcore->poll_mode = c->options.poll;
+		lcore->poll_mode = c->options.lcores.poll;
 		lcore->timer_ms = RX_TIMER_MS;
 		if (c->lcore_count == 1)
 			snprintf(lcore->name, sizeof(lcore->name), "sl-capture");
@@ -247,9 +229,9 @@ start_eal(struct capture *c, char **argv)
 		.helper_cpus = &c->helper_cpus,
 		.allowed = &c->allowed,
 		.memory = sl_live_memory(&params),
-		.no_huge = c->options.no_huge,
+		.no_huge = c->options.lcores.no_huge,
 		.pci = pci,
-		.extra = c->options.eal,
+		.extra = c->options.lcores.eal,
 	};
 
 	for (unsigned int i = 0; i < c->options.port_count; i++)
@@ -350,7 +332,7 @@ look_after(struct capture *c)
 		}
 		capture_report_space(c);
 		capture_report_line(c);
-		if (c->options.duration && capture_monotonic_ns() - c->begun >= c->options.duration)
+		if (c->options.duration && monotonic_ns() - c->begun >= c->options.duration)
 			break;
 	}
 	return 0;
@@ -360,17 +342,17 @@ look_after(struct capture *c)
 static void
 drain(struct capture *c)
 {
-	uint64_t since = capture_monotonic_ns();
+	uint64_t since = monotonic_ns();
 
 	sl_live_roll_at(c->live, UINT64_MAX, NULL);
 	sl_live_stop(c->live);
-	while (!sl_live_drained(c->live) && capture_monotonic_ns() - since < DRAIN_MAX_NS) {
+	while (!sl_live_drained(c->live) && monotonic_ns() - since < DRAIN_MAX_NS) {
 		const struct timespec ts = {.tv_nsec = TICK_NS / 10};
 
 		nanosleep(&ts, NULL);
 		sl_live_tick(c->live);
 	}
-	c->ended = capture_monotonic_ns();
+	c->ended = monotonic_ns();
 	for (unsigned int i = 0; i < c->lcore_count; i++) {
 		atomic_store(&c->lcores[i]->quit, true);
 		sl_bell_ring(&c->lcores[i]->bell);
@@ -393,7 +375,7 @@ run(struct capture *c)
 	int ret = 0, closed;
 
 	capture_roll_begin(c);
-	c->begun = capture_monotonic_ns();
+	c->begun = monotonic_ns();
 	for (unsigned int i = 0; i < c->lcore_count && ret == 0; i++)
 		ret = rte_eal_remote_launch(sl_lcore_run, c->lcores[i], i + 1);
 	if (ret < 0) {

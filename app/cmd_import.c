@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,10 +14,9 @@
 
 #include "app.h"
 #include "capture.h"
+#include "options.h"
 #include "sl_capture.h"
 #include "sl_store.h"
-
-#define FLUSH_MAX 3600.0
 
 static volatile int stop;
 static bool progress_shown;
@@ -93,23 +91,6 @@ parse_interface(const char *text, int *value)
 		return false;
 	}
 	*value = (int)n;
-	return true;
-}
-
-static bool
-parse_flush(const char *text, uint64_t *value)
-{
-	double seconds;
-	char *end;
-
-	errno = 0;
-	seconds = strtod(text, &end);
-	if (errno || end == text || *end || !isfinite(seconds) || seconds < 0 || seconds > FLUSH_MAX) {
-		fprintf(stderr, "sluice import: --flush-interval '%s': seconds from 0 to %.0f are needed\n", text,
-			FLUSH_MAX);
-		return false;
-	}
-	*value = (uint64_t)(seconds * 1e9);
 	return true;
 }
 
@@ -216,8 +197,8 @@ cmd_import(int argc, char **argv)
 				return SL_EXIT_REFUSED;
 			break;
 		case 'f':
-			if (!parse_flush(optarg, &params.flush_interval))
-				return SL_EXIT_REFUSED;
+			if (option_seconds(optarg, OPTION_FLUSH_MAX, &params.flush_interval))
+				return refuse("--flush-interval", optarg, "seconds from 0 to 3600 are needed");
 			break;
 		case 'F':
 			follow = true;

@@ -20,6 +20,7 @@
 #include <rte_launch.h>
 
 #include "app.h"
+#include "clock.h"
 #include "progress.h"
 #include "push.h"
 #include "push_claims.h"
@@ -94,10 +95,7 @@ push_tick(void)
 static double
 seconds_now(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+	return (double)monotonic_ns() / 1e9;
 }
 
 /* ---------------------------------------------------------------- running */

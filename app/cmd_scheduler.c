@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "app.h"
+#include "clock.h"
 #include "scheduler.h"
 #include "sl_store.h"
 #include "zone.h"
@@ -135,15 +136,6 @@ load(const struct options *o)
 }
 
 /* ---------------------------------------------------------------- running */
-
-static uint64_t
-monotonic_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 static void
 reload(const struct options *o, struct scheduler_jobs **jobs)

@@ -5,24 +5,23 @@
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "progress.h"
 
-#define INTERVAL_MS 200
+#define INTERVAL_NS 200000000u
 
 void
 progress_show(const char *what, uint64_t done, uint64_t all)
 {
 	bool finished = all > 0 && done >= all;
-	static struct timespec last;
-	struct timespec now;
+	static uint64_t last;
+	uint64_t now = monotonic_ns();
 
 	if (!isatty(STDERR_FILENO))
 		return;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (!finished && (now.tv_sec - last.tv_sec) * 1000 + (now.tv_nsec - last.tv_nsec) / 1000000 < INTERVAL_MS)
+	if (!finished && now - last < INTERVAL_NS)
 		return;
 	last = now;
 	if (finished)

@@ -3,22 +3,16 @@
  */
 
 #include <string.h>
-#include <time.h>
 
 #include <rte_cycles.h>
 
+#include "clock.h"
 #include "push_account.h"
 
 struct push_moment
 push_moment_now(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (struct push_moment){
-		.ns = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec,
-		.tsc = rte_rdtsc(),
-	};
+	return (struct push_moment){.ns = monotonic_ns(), .tsc = rte_rdtsc()};
 }
 
 uint64_t

@@ -11,12 +11,14 @@
 #include <unistd.h>
 
 #include "app.h"
+#include "options.h"
 #include "push_options.h"
 #include "sl_store.h"
 
 #define DEFAULT_LOG_DIR "/mnt/store0/log"
 #define DEFAULT_ONCE_LOG_DIR DEFAULT_LOG_DIR "/once"
 #define DEFAULT_STATE_ROOT "/var/lib/sluice"
+#define SECONDS_MAX 1e9
 #define DEFAULT_RETRY_FOR_NS 60000000000ull
 #define DEFAULT_STOP_TIMEOUT_NS 30000000000ull
 
@@ -46,39 +48,16 @@ usage(FILE *out)
 		"                     file,crc and null,crc print a CRC-32 of each target's records\n\n"
 		"  --map MAP          lcores, each STAGES@CPU: all@0, or reader+filter@0,filter+writer@1, ...\n"
 		"                     (default: from the affinity mask)\n"
-		"  --helper-cpus LIST CPUs for the main thread, helpers and kernel I/O workers\n"
-		"                     (default: allowed CPUs that carry no stage, else all allowed)\n"
-		"  --poll             never sleep; only with a CPU for each lcore\n"
-		"  --no-huge          ordinary memory even if there are hugepages\n"
+		"%s"
 		"  --verdict-cache on|off\n"
 		"                     off: every filter runs on every packet (default: on, where it pays)\n"
-		"  --eal WORDS        more arguments for DPDK's EAL, in one string\n\n"
+		"%s\n"
 		"Exit status: 0 done, 1 failed while running, or a target could not publish all of its packets,\n"
 		"2 refused before anything was touched. SIGHUP reads the configuration again; one with errors is\n"
 		"refused, and the old one goes on. A second SIGTERM or SIGINT ends it at once; the journals make that\n"
 		"safe.\n",
-		SL_CONFIG_DEFAULT_FMADIO, SL_CONFIG_DEFAULT_ETC, SL_STORE_DEFAULT, DEFAULT_STATE_ROOT, DEFAULT_LOG_DIR);
-}
-
-static int
-refuse(const char *option, const char *value, const char *what)
-{
-	fprintf(stderr, "sluice push: %s %s: %s\n", option, value, what);
-	return SL_EXIT_REFUSED;
-}
-
-static int
-parse_seconds(const char *text, uint64_t *ns)
-{
-	char *end;
-	double s;
-
-	errno = 0;
-	s = strtod(text, &end);
-	if (end == text || *end != '\0' || errno || !(s >= 0 && s <= 1e9))
-		return -EINVAL;
-	*ns = (uint64_t)(s * 1e9);
-	return 0;
+		SL_CONFIG_DEFAULT_FMADIO, SL_CONFIG_DEFAULT_ETC, SL_STORE_DEFAULT, DEFAULT_STATE_ROOT, DEFAULT_LOG_DIR,
+		LCORE_USAGE_CPUS, LCORE_USAGE_EAL);
 }
 
 static int
@@ -115,7 +94,8 @@ may_be_dir(const char *option, const char *path)
 
 	if (path == NULL || (*path != '\0' && (stat(path, &st) != 0 || S_ISDIR(st.st_mode))))
 		return true;
-	(void)refuse(option, *path != '\0' ? path : "''", "not a directory; name one, or one to be made");
+	(void)option_refuse(
+		"push", option, *path != '\0' ? path : "''", "not a directory; name one, or one to be made");
 	return false;
 }
 
@@ -182,7 +162,7 @@ complete(struct push_options *options)
 }
 
 enum {
-	OPT_CONFIG = 256,
+	OPT_CONFIG = OPT_OWN,
 	OPT_STORE,
 	OPT_CAPTURE,
 	OPT_ONCE,
@@ -193,12 +173,7 @@ enum {
 	OPT_RETRY_FOR,
 	OPT_STOP_TIMEOUT,
 	OPT_SINK,
-	OPT_MAP,
-	OPT_HELPER_CPUS,
-	OPT_POLL,
-	OPT_NO_HUGE,
 	OPT_VERDICT_CACHE,
-	OPT_EAL,
 };
 
 static const struct option long_options[] = {
@@ -213,12 +188,8 @@ static const struct option long_options[] = {
 	{"retry-for", required_argument, NULL, OPT_RETRY_FOR},
 	{"stop-timeout", required_argument, NULL, OPT_STOP_TIMEOUT},
 	{"sink", required_argument, NULL, OPT_SINK},
-	{"map", required_argument, NULL, OPT_MAP},
-	{"helper-cpus", required_argument, NULL, OPT_HELPER_CPUS},
-	{"poll", no_argument, NULL, OPT_POLL},
-	{"no-huge", no_argument, NULL, OPT_NO_HUGE},
 	{"verdict-cache", required_argument, NULL, OPT_VERDICT_CACHE},
-	{"eal", required_argument, NULL, OPT_EAL},
+	LCORE_OPTIONS,
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
 };
@@ -252,12 +223,12 @@ push_options_parse(int argc, char **argv, struct push_options *options)
 		case OPT_FROM:
 			rc = sl_time_parse(optarg, &options->from);
 			if (rc)
-				return refuse("--from", optarg, sl_time_refusal(rc));
+				return option_refuse("push", "--from", optarg, sl_time_refusal(rc));
 			break;
 		case OPT_TO:
 			rc = sl_time_parse(optarg, &options->to);
 			if (rc)
-				return refuse("--to", optarg, sl_time_refusal(rc));
+				return option_refuse("push", "--to", optarg, sl_time_refusal(rc));
 			break;
 		case OPT_STATE_DIR:
 			options->state_dir = optarg;
@@ -266,41 +237,29 @@ push_options_parse(int argc, char **argv, struct push_options *options)
 			options->log_dir = optarg;
 			break;
 		case OPT_RETRY_FOR:
-			if (parse_seconds(optarg, &options->retry_for))
-				return refuse("--retry-for", optarg, "not a number of seconds");
+			if (option_seconds(optarg, SECONDS_MAX, &options->retry_for))
+				return option_refuse("push", "--retry-for", optarg, "not a number of seconds");
 			break;
 		case OPT_STOP_TIMEOUT:
-			if (parse_seconds(optarg, &options->stop_timeout))
-				return refuse("--stop-timeout", optarg, "not a number of seconds");
+			if (option_seconds(optarg, SECONDS_MAX, &options->stop_timeout))
+				return option_refuse("push", "--stop-timeout", optarg, "not a number of seconds");
 			break;
 		case OPT_SINK:
 			if (parse_sink(optarg, options))
-				return refuse("--sink", optarg, "must be file, null, file,crc or null,crc");
-			break;
-		case OPT_MAP:
-			options->map = optarg;
-			break;
-		case OPT_HELPER_CPUS:
-			options->helper_cpus = optarg;
-			break;
-		case OPT_POLL:
-			options->poll = true;
-			break;
-		case OPT_NO_HUGE:
-			options->no_huge = true;
+				return option_refuse(
+					"push", "--sink", optarg, "must be file, null, file,crc or null,crc");
 			break;
 		case OPT_VERDICT_CACHE:
 			if (strcmp(optarg, "on") != 0 && strcmp(optarg, "off") != 0)
-				return refuse("--verdict-cache", optarg, "must be on or off");
+				return option_refuse("push", "--verdict-cache", optarg, "must be on or off");
 			options->no_verdict_cache = strcmp(optarg, "off") == 0;
-			break;
-		case OPT_EAL:
-			options->eal = optarg;
 			break;
 		case 'h':
 			usage(stdout);
 			return SL_EXIT_OK;
 		default:
+			if (lcore_options_take(&options->lcores, opt, optarg))
+				break;
 			fprintf(stderr, "`sluice push --help` lists the options.\n");
 			return SL_EXIT_REFUSED;
 		}

@@ -10,11 +10,10 @@
  */
 
 #include <limits.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "push_map.h"
+#include "options.h"
 #include "sl_writer.h"
 
 struct push_options {
@@ -23,18 +22,14 @@ struct push_options {
 	const char *capture;   /**< NULL: the active one */
 	bool once;
 	uint64_t from, to;     /**< times of the packets that are pushed: from <= time < to; 0 and UINT64_MAX: all */
-	const char *map;       /**< NULL: chosen from the affinity mask */
 	enum sl_sink_kind sink;
 	bool crc;
 	const char *state_dir; /**< NULL: none */
 	const char *log_dir;   /**< NULL: none */
 	uint64_t retry_for;    /**< ns */
 	uint64_t stop_timeout; /**< ns */
-	bool poll;
-	bool no_huge;
 	bool no_verdict_cache;
-	const char *eal;       /**< more words for EAL, or NULL */
-	const char *helper_cpus; /**< CPU list, or NULL */
+	struct lcore_options lcores;
 	char state_dir_default[PATH_MAX];
 };
 

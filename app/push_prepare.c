@@ -115,23 +115,14 @@ push_choose_cpus(struct push *push)
 		fprintf(stderr, "sluice push: CPU affinity: %s\n", strerror(errno));
 		return SL_EXIT_REFUSED;
 	}
-	if (!o->map) {
+	if (!o->lcores.map) {
 		push_map_choose(&push->allowed, push->targets, &push->map);
-	} else if (push_map_parse(o->map, &push->allowed, &push->map, errbuf, sizeof(errbuf))) {
+	} else if (push_map_parse(o->lcores.map, &push->allowed, &push->map, errbuf, sizeof(errbuf))) {
 		fprintf(stderr, "sluice push: --map: %s\n", errbuf);
 		return SL_EXIT_REFUSED;
 	}
-	if (o->poll && lcore_map_shares_cpu(push->map.lcores, push->map.count)) {
-		fprintf(stderr,
-			"sluice push: --poll needs a CPU for each lcore, and this --map has lcores that share one\n");
-		return SL_EXIT_REFUSED;
-	}
-	if (lcore_map_helpers(o->helper_cpus, push->map.lcores, push->map.count, &push->allowed, &push->helper_cpus,
-		    errbuf, sizeof(errbuf))) {
-		fprintf(stderr, "sluice push: --helper-cpus %s: %s\n", o->helper_cpus, errbuf);
-		return SL_EXIT_REFUSED;
-	}
-	return -1;
+	return lcore_options_helpers(
+		"push", &o->lcores, push->map.lcores, push->map.count, &push->allowed, &push->helper_cpus);
 }
 
 /* A filter has a meaning only for a link type, so for a capture. */
@@ -166,9 +157,9 @@ int
 push_open_first_capture(struct push *push)
 {
 	char errbuf[PUSH_ERRBUF];
+	bool waits = !push->options.once && !push->options.capture, said = false;
 	/* before the first look: a capture that begins in between is one that has come */
-	uint64_t newest = newest_sequence(push->options.store);
-	bool said = false;
+	uint64_t newest = waits ? newest_sequence(push->options.store) : 0;
 
 	while (!push_stopping()) {
 		struct sl_capture *capture;
@@ -188,7 +179,7 @@ push_open_first_capture(struct push *push)
 			}
 			rc = -errno;
 		}
-		if (rc != -ENOENT || push->options.once || push->options.capture) {
+		if (rc != -ENOENT || !waits) {
 			fprintf(stderr, "sluice push: %s%s\n", errbuf,
 				rc == -ENOENT && !push->options.capture ? "; `sluice import` makes one" : "");
 			return SL_EXIT_REFUSED;

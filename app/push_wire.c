@@ -35,7 +35,7 @@ name_lcores(struct push *push)
 		struct sl_lcore *lcore = push->lcores[i];
 		unsigned int stages = push->map.lcores[i].stages;
 
-		lcore->poll_mode = push->options.poll;
+		lcore->poll_mode = push->options.lcores.poll;
 		lcore->outside_timer_ms = READER_OUTSIDE_TIMER_MS;
 		if (stages & PUSH_STAGE_READER)
 			lcore->timer_ms = READER_TIMER_MS;
@@ -329,8 +329,8 @@ push_start_eal(struct push *push, char **argv)
 		.helper_cpus = &push->helper_cpus,
 		.allowed = &push->allowed,
 		.memory = sl_pipeline_memory(&params) + sl_writers_memory(push->targets, push->options.sink),
-		.no_huge = push->options.no_huge,
-		.extra = push->options.eal,
+		.no_huge = push->options.lcores.no_huge,
+		.extra = push->options.lcores.eal,
 	};
 	int rc = eal_init(&eal, argv);
 

@@ -20,7 +20,7 @@
 
 #define SOCKET_PREFIX "dpdk_telemetry.v2" /* a second process of the same name has ":1" behind it, and so on */
 #define ANSWER_S 3 /* a process that is stopped or swapped out keeps nobody waiting for longer */
-#define GREETING_MAX 1024
+#define COMMAND_SIZE 64
 #define ANSWER_MAX (1u << 20)
 #define TARGETS_MAX 65536
 
@@ -48,7 +48,7 @@ receive(const struct line *line)
 static json_t *
 ask(const struct line *line, const char *command)
 {
-	char name[64];
+	char name[COMMAND_SIZE];
 	json_t *answer, *value;
 
 	if (send(line->fd, command, strlen(command), MSG_NOSIGNAL) < 0)
@@ -60,13 +60,12 @@ ask(const struct line *line, const char *command)
 	return value;
 }
 
-static json_t *
-ask_of(const struct line *line, const char *command, size_t number)
+/* A command about one of several. */
+static const char *
+about(char text[COMMAND_SIZE], const char *command, size_t number)
 {
-	char text[64];
-
-	snprintf(text, sizeof(text), "%s,%zu", command, number);
-	return ask(line, text);
+	snprintf(text, COMMAND_SIZE, "%s,%zu", command, number);
+	return text;
 }
 
 /* ---------------------------------------------------------------- texts */
@@ -134,15 +133,6 @@ ask_text(const struct line *line, const char *command)
 	return text;
 }
 
-static json_t *
-ask_text_of(const struct line *line, const char *command, size_t number)
-{
-	char text[64];
-
-	snprintf(text, sizeof(text), "%s,%zu", command, number);
-	return ask_text(line, text);
-}
-
 /* ---------------------------------------------------------------- a push */
 
 static json_int_t
@@ -177,16 +167,16 @@ set_reason(json_t *target)
 static json_t *
 ask_target(const struct line *line, size_t number)
 {
-	json_t *target = ask_of(line, "/sluice/target", number);
-	char at[SL_TIME_SIZE], warning[128];
+	char command[COMMAND_SIZE], at[SL_TIME_SIZE], warning[128];
+	json_t *target = ask(line, about(command, "/sluice/target", number));
 
 	if (!json_is_object(target)) {
 		json_decref(target);
 		return NULL;
 	}
-	json_object_set_new(target, "desc", ask_text_of(line, "/sluice/desc", number));
-	json_object_set_new(target, "last_file", ask_text_of(line, "/sluice/last_file", number));
-	json_object_set_new(target, "last_error", ask_text_of(line, "/sluice/last_error", number));
+	json_object_set_new(target, "desc", ask_text(line, about(command, "/sluice/desc", number)));
+	json_object_set_new(target, "last_file", ask_text(line, about(command, "/sluice/last_file", number)));
+	json_object_set_new(target, "last_error", ask_text(line, about(command, "/sluice/last_error", number)));
 	if (whole(target, "error_ns") != 0) {
 		sl_time_format((uint64_t)whole(target, "error_ns"), at);
 		json_object_set_new(target, "last_error_at", json_string(at));
@@ -245,7 +235,7 @@ ask_push(const struct line *line, json_t *process, json_t *push)
 	to_seconds(push, "running_ns", "running_s");
 	json_object_update(process, push);
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		char command[32];
+		char command[COMMAND_SIZE];
 
 		snprintf(command, sizeof(command), "/sluice/%s", texts[i]);
 		json_object_set_new(process, texts[i], ask_text(line, command));
