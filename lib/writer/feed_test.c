@@ -496,3 +496,14 @@ feed_read(const char *path, uint32_t *numbers, size_t max)
 	fclose(f);
 	return n;
 }
+
+void
+feed_path_of(int fd, char *path)
+{
+	char link[64];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, SL_PATH_MAX - 1);
+	path[n > 0 ? n : 0] = '\0';
+}

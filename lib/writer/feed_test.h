@@ -70,12 +70,15 @@ void feed_remove_dir(const char *dir);
 char *feed_listing(const char *dir);
 /** Packets of all pcap files of a directory, in name order: sequence numbers (see feed.c) appended to out. */
 size_t feed_read(const char *path, uint32_t *numbers, size_t max);
+/** What /proc says that a descriptor is open on; path has SL_PATH_MAX bytes. */
+void feed_path_of(int fd, char *path);
 
 int block_tests(void);
 int gather_tests(void);
 int split_tests(void);
 int publish_tests(void);
 int park_tests(void);
+int stop_tests(void);
 int journal_tests(void);
 int crash_tests(void);
 

@@ -368,9 +368,9 @@ sl_file_ckpt_written(struct sl_file *f, int result)
 		go_buffered(f);
 	f->want_extend |= result < 0 && needs_helper(-result);
 	if (result != (int)t->ckpt_len) {
-		/* not a failure of the target: the data is still here, and goes out with its block */
-		t->ckpt_wanted = t->ckpt_final && t->ckpt_wanted && !refused;
-		if (t->ckpt_wanted && t->cur == f)
+		/* the data is still here, and goes out with its block: a failure of the target only if nothing follows
+		 */
+		if (t->ckpt_wanted && t->ckpt_last && !refused && t->cur == f)
 			sl_target_fail(t, result < 0 ? -result : EIO, "write", f->pending);
 		t->ckpt_wanted = false;
 	} else {

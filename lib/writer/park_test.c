@@ -100,12 +100,9 @@ hanging_link(const char *from, const char *to)
 static int
 hanging_fsync(int fd)
 {
-	char link[64], path[SL_PATH_MAX];
-	ssize_t n;
+	char path[SL_PATH_MAX];
 
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	n = readlink(link, path, sizeof(path) - 1);
-	path[n > 0 ? n : 0] = '\0';
+	feed_path_of(fd, path);
 	wait_it_out(path, "hang-fsync/");
 	return hang.real.fsync(fd);
 }

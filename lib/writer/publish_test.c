@@ -159,12 +159,9 @@ open_noting(const char *name, int flags, mode_t mode)
 static int
 fsync_stale(int fd)
 {
-	char proc[64], name[SL_PATH_MAX];
-	ssize_t n;
+	char name[SL_PATH_MAX];
 
-	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
-	n = readlink(proc, name, sizeof(name) - 1);
-	name[n > 0 ? n : 0] = '\0';
+	feed_path_of(fd, name);
 	if (!is_pending(name) || strcmp(name, reopened_name) == 0)
 		return real.fsync(fd);
 	stale++;

@@ -338,7 +338,9 @@ sl_target_job_done(struct sl_target *t, struct sl_job *job)
 		break;
 	case SL_JOB_CHECKPOINT:
 		t->ckpt_wanted = false;
-		t->ckpt_final = false;
+		/* one that was under way when the end came does not know what was taken since it was begun */
+		if (t->ckpt_last)
+			t->ckpt_final = false;
 		t->ckpt_at = t->writer->now;
 		t->ckpt_mark = t->ckpt.mark.position;
 		t->journaled = true;
@@ -408,6 +410,7 @@ begin_checkpoint(struct sl_target *t)
 	else
 		o->present = false;
 	t->ckpt_wanted = true;
+	t->ckpt_last = t->ckpt_final;
 	t->ckpt_bytes = 0;
 }
 
@@ -528,8 +531,8 @@ sl_target_tick(struct sl_target *t)
 	if (!t->failing) {
 		if (!t->in_chunk && !t->ended)
 			sl_target_checkpoint(t, false);
-		/* one for which the ring of writes had no room is begun again by nobody else */
-		else if (t->ckpt_final)
+		/* a last checkpoint for which the ring of writes had no room is begun again by nobody else */
+		else if (t->ended)
 			sl_target_pump(t);
 		return;
 	}

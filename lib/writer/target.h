@@ -287,7 +287,9 @@ struct sl_target {
 	struct sl_journal *journal; /**< helper; NULL: none */
 	struct sl_recovery recovery; /**< helper, while deferred */
 	bool journaled;             /**< the journal has a position */
-	bool ckpt_wanted, ckpt_final;
+	bool ckpt_wanted;           /**< one has been begun */
+	bool ckpt_final;            /**< it has ended, and its last one is still to be made ... */
+	bool ckpt_last;             /**< ... which the one that was begun is: it knows all that was taken */
 	struct sl_checkpoint ckpt;  /**< helper: what is being written */
 	struct sl_open_file intent; /**< helper: as above */
 	struct sl_position ckpt_mark; /**< position of the newest one */

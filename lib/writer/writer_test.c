@@ -28,6 +28,7 @@ main(int argc, char **argv)
 		{"split", split_tests},
 		{"park", park_tests},
 		{"publish", publish_tests},
+		{"stop", stop_tests},
 		{"journal", journal_tests},
 		{"crash", crash_tests},
 	};
