@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """How a file gets its final name: in which order, on file systems that lack something, and when its directory goes away.
 
-The order is seen by a FUSE file system that logs what is done to it (dts_tests/tools/logfs.c): strace does not see what goes
-through io_uring.
+The order is seen by a FUSE file system that logs what is done to it (dts_tests/faultfs): strace does not see what goes through
+io_uring.
 """
 
+import errno
 import os
 import re
-import shlex
 import shutil
 import subprocess
 
 from api.test import verify
 from framework import lua, oracle, pcap, run, traffic
+from framework.faultfs import FaultFs
 from framework.test_suite import TestSuite, func_test
 
-LOGFS = os.path.join(run.REPO, "dts_tests", "tools", "logfs.c")
 FIELDS = {"FileName": "--filename-epoch-nsec", "Split": "--split-byte 1e6", "MinFree": 0}
 
 
@@ -23,26 +23,15 @@ class TestPublish(TestSuite):
     """Publish, seen from the file system."""
 
     def set_up_suite(self) -> None:
-        """A capture, a store, and the logging file system's program."""
+        """A capture and a store."""
         self.capture = traffic.make_traffic(f"{self.suite_dir}/capture.pcap", packets=8000, duration=240, seed=31)
         self.expected = oracle.tcpdump_filter(self.capture, "", f"{self.suite_dir}/expected.pcap").packets
         self.store = f"{self.suite_dir}/store"
         run.import_capture(self.store, self.capture)
-        flags = shlex.split(run.run(["pkg-config", "--cflags", "--libs", "fuse3"]).out)
-        self.logfs = f"{self.suite_dir}/logfs"
-        run.run(["cc", "-O1", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE", LOGFS, "-o", self.logfs, *flags])
-        if not os.path.exists("/dev/fuse"):
-            os.mknod("/dev/fuse", 0o600 | 0o020000, os.makedev(10, 229))
 
-    def _mount(self, *options: str) -> tuple[str, str]:
-        """The logging file system: its mount point and its log."""
-        below, point, log = (os.path.join(self.dir, name) for name in ("below", "mnt", "log"))
-        os.mkdir(below)
-        os.mkdir(point)
-        process = self.enter(run.Process([self.logfs, below, point, log, *options]))
-        self.on_tear_down(subprocess.run, ["umount", "-l", point], check=False)
-        process.wait_until(lambda: os.path.ismount(point), what="the logging file system")
-        return point, log
+    def _mount(self) -> FaultFs:
+        """The logging file system."""
+        return self.enter(FaultFs(os.path.join(self.dir, "below"), os.path.join(self.dir, "mnt")))
 
     def _config(self, base: str, **fields: object) -> str:
         target = lua.target("all", os.path.join(base, "day", "x"), **{**FIELDS, **fields})
@@ -61,14 +50,13 @@ class TestPublish(TestSuite):
         return names
 
     @staticmethod
-    def _operations(log: str) -> list[str]:
+    def _operations(faulty: FaultFs) -> list[str]:
         """Operations that succeeded."""
-        with open(log, encoding="utf-8") as file:
-            return [line.rstrip("\n") for line in file if " = " not in line]
+        return [line for line in faulty.log() if " = " not in line]
 
-    def _verify_order(self, log: str, names: list[str], verb: str) -> None:
+    def _verify_order(self, faulty: FaultFs, names: list[str], verb: str) -> None:
         """For each published file: writes, fsync, directory, name, directory, and only then the working name goes."""
-        done = self._operations(log)
+        done = self._operations(faulty)
         for name in names:
             final = f"/day/{name}"
             named = [i for i, line in enumerate(done) if line.startswith(verb + " ") and line.endswith(" " + final)]
@@ -107,12 +95,12 @@ class TestPublish(TestSuite):
               directory; then link to the final name; then fsync of the directory; then unlink of the working name.
             * Nothing ever opens, writes or renames over a final name. The packets are tcpdump's.
         """
-        point, log = self._mount()
-        run.push_once(self._config(point, SplitCmd=f"-Z {os.getuid()}.{os.getgid()}"), self.store, *self._state())
+        faulty = self._mount()
+        run.push_once(self._config(faulty.mount, SplitCmd=f"-Z {os.getuid()}.{os.getgid()}"), self.store, *self._state())
         names = self._verify_all(os.path.join(self.dir, "below", "day"))
         verify(len(names) > 3, f"too few files: {names}")
-        self._verify_order(log, names, "link")
-        verify(any(line.startswith("chown /day/") for line in self._operations(log)), "no chown was seen")
+        self._verify_order(faulty, names, "link")
+        verify(any(line.startswith("chown /day/") for line in self._operations(faulty)), "no chown was seen")
 
     @func_test
     def test_no_hard_links(self) -> None:
@@ -126,12 +114,14 @@ class TestPublish(TestSuite):
             * Each file is renamed with RENAME_NOREPLACE, with the same order of fsyncs around it.
             * The second run's files end in _1; the first run's are untouched.
         """
-        point, log = self._mount("nolink", "nofallocate")
-        config = self._config(point)
+        faulty = self._mount()
+        faulty.rule("link", error=errno.EPERM)
+        faulty.rule("fallocate", error=errno.EOPNOTSUPP)
+        config = self._config(faulty.mount)
         run.push_once(config, self.store, *self._state())
         below = os.path.join(self.dir, "below", "day")
         names = self._verify_all(below)
-        self._verify_order(log, names, "rename-noreplace")
+        self._verify_order(faulty, names, "rename-noreplace")
         first = run.read_tree(below)
         run.push_once(config, self.store)
         expected = dict(first)
