@@ -9,5 +9,7 @@ lua          writing push_realtime.lua files
 fs           work directories, loop-mounted ext4, tmpfs, network namespaces
 traffic      captures to test with
 faultfs      a file system that delays, hangs, fails, and loses what was not fsynced
+store        what is in a store, read from the description of its format
+wire         the wire of a live capture, and what the capture tells
 telemetry    asking a push by DPDK's telemetry
 """

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import os
 import struct
-from typing import NamedTuple
+from typing import Iterator, NamedTuple
 
 from api.test import verify
 
@@ -14,7 +14,34 @@ from . import run
 from .pcap import NS, Packet, read_pcap
 
 CHUNK = 1 << 20
-HEADER = struct.Struct("<IHH16sQIIIIQQQQQQQQQII")
+MAGIC = 0x4B484353
+HEADER = struct.Struct("<IHH16sQIIIIQQQQQQQQIIII")
+
+
+class Header(NamedTuple):
+    """A chunk's header, field by field."""
+
+    magic: int
+    version: int
+    size: int
+    uuid: bytes
+    number: int
+    count: int
+    records: int
+    records_size: int
+    index: int
+    first: int
+    low: int
+    high: int
+    last: int
+    clock: int
+    heartbeat: int
+    wire: int
+    dropped: int
+    dropped_port: int
+    dropped_store: int
+    body_crc: int
+    crc: int
 
 
 class Stored(NamedTuple):
@@ -27,31 +54,50 @@ class Stored(NamedTuple):
     chunks: int
 
 
-def stored(store: str, capture: str | None = None) -> Stored:
-    """Read a capture's chunks, the active one's unless a name is given."""
-    base = os.path.join(store, capture or "active")
-    with open(os.path.join(base, "capture.json"), encoding="utf-8") as file:
+def _blobs(store: str, capture: str, size: int) -> Iterator[bytes]:
+    """The first bytes of each chunk of a capture, segment by segment up to the first slot that holds none."""
+    base = os.path.join(store, capture)
+    for name in run.list_files(base, ".seg"):
+        try:
+            file = open(os.path.join(base, name), "rb")
+        except FileNotFoundError:
+            continue  # made ahead, and not needed after all
+        with file:
+            for slot in range(1024):
+                blob = os.pread(file.fileno(), size, slot * CHUNK)
+                if len(blob) < HEADER.size or blob[:4] != MAGIC.to_bytes(4, "little"):
+                    break
+                yield blob
+
+
+def headers(store: str, capture: str) -> list[Header]:
+    """The headers of all chunks of a capture that are on the disk: right for killed writers too."""
+    return [Header(*HEADER.unpack(blob)) for blob in _blobs(store, capture, HEADER.size)]
+
+
+def stored(store: str, capture: str | None = None, chunks: int | None = None) -> Stored:
+    """Read a capture's chunks, or so many from the first on; the active capture's unless a name is given."""
+    capture = capture or "active"
+    with open(os.path.join(store, capture, "capture.json"), encoding="utf-8") as file:
         info = json.load(file)
     packets, ports, flags, number = [], [], [], 0
-    for name in run.list_files(base, ".seg"):
-        with open(os.path.join(base, name), "rb") as file:
-            while blob := file.read(CHUNK):
-                if len(blob) < HEADER.size or blob[:4] != b"SCHK":
-                    break
-                head = HEADER.unpack_from(blob)
-                verify(head[4] == number, f"chunk {head[4]} lies in the place of {number}")
-                number += 1
-                for entry in struct.unpack_from(f"<{head[5]}I", blob, head[8]):
-                    offset = entry & 0xFFFFF
-                    sec, nsec, caplen, length = struct.unpack_from("<IIII", blob, offset)
-                    packets.append(Packet(sec * NS + nsec, blob[offset + 16 : offset + 16 + caplen], length))
-                    ports.append(entry >> 20 & 0xFF)
-                    flags.append(entry >> 28)
+    for blob in _blobs(store, capture, CHUNK):
+        if number == chunks:
+            break
+        head = Header(*HEADER.unpack_from(blob))
+        verify(head.number == number, f"chunk {head.number} lies in the place of {number}")
+        number += 1
+        for entry in struct.unpack_from(f"<{head.count}I", blob, head.index):
+            offset = entry & 0xFFFFF
+            sec, nsec, caplen, length = struct.unpack_from("<IIII", blob, offset)
+            packets.append(Packet(sec * NS + nsec, blob[offset + 16 : offset + 16 + caplen], length))
+            ports.append(entry >> 20 & 0xFF)
+            flags.append(entry >> 28)
     return Stored(info, packets, ports, flags, number)
 
 
 def captures(store: str) -> list[str]:
-    """Names of a store's captures, oldest first."""
+    """Names of a store's captures, oldest first; none if there is no store."""
     found = []
     for name in os.listdir(store) if os.path.isdir(store) else ():
         path = os.path.join(store, name, "capture.json")
@@ -62,30 +108,25 @@ def captures(store: str) -> list[str]:
     return [name for _, name in sorted(found)]
 
 
-def exported(store: str, directory: str) -> list[Packet]:
-    """All packets of all captures of a store, oldest first, by `sluice store export`: also of one that was killed."""
+def exported(store: str, directory: str, capture: str | None = None) -> list[Packet]:
+    """The packets of a capture, or of all of them, oldest first, by `sluice store export`: also of one that was killed.
+
+    The files are <directory>/exported-<capture>.pcap.
+    """
     packets = []
-    for name in captures(store):
-        path = os.path.join(directory, "exported.pcap")
+    for name in [capture] if capture else captures(store):
+        path = os.path.join(directory, f"exported-{name}.pcap")
         run.sluice("store", "export", "--store", store, "--capture", name, "-o", path)
         packets += read_pcap(path).packets
-        os.unlink(path)
     return packets
+
+
+def verify_sound(store: str) -> None:
+    """Fail if `sluice store verify` finds a bad chunk."""
+    told = run.sluice("store", "verify", "--store", store).out
+    verify(" 0 bad" in told, f"a chunk is bad: {told}")
 
 
 def count(store: str) -> int:
-    """Packets in all chunks that are on the disk, of all captures, by the chunks' headers: right for killed writers too."""
-    packets = 0
-    for name in captures(store):
-        for segment in run.list_files(os.path.join(store, name), ".seg"):
-            try:
-                file = open(os.path.join(store, name, segment), "rb")
-            except FileNotFoundError:
-                continue  # made ahead, and not needed after all
-            with file:
-                for slot in range(1024):
-                    head = os.pread(file.fileno(), HEADER.size, slot * CHUNK)
-                    if len(head) < HEADER.size or head[:4] != b"SCHK":
-                        break
-                    packets += HEADER.unpack(head)[5]
-    return packets
+    """Packets in all chunks that are on the disk, of all captures."""
+    return sum(header.count for name in captures(store) for header in headers(store, name))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A wire of our own, for captures from a port: veth pairs in a network namespace, tcpreplay at one end."""
+"""Live captures: a wire of our own to listen to (veth pairs in a network namespace, tcpreplay at one end), and what they tell."""
 
 from __future__ import annotations
 
-from . import fs, run
+from . import fs, run, telemetry
 from .run import Process
 from .test_suite import TestSuite
 
@@ -31,3 +31,18 @@ class Wire:
     def replay(self, file: str, pair: int, *options: str) -> Process:
         """send(), beside the test case."""
         return Process([*self.inside, "tcpreplay", "-q", "-i", f"a{pair}", *options, file])
+
+
+def told(capture: Process, timeout: float = 30) -> dict:
+    """What a capture answers to /sluice/capture, once it does: then it runs."""
+    return capture.wait_until(lambda: telemetry.ask(capture.pid, "/sluice/capture"), timeout, "an answer")
+
+
+def received(capture: Process, count: int) -> None:
+    """Wait until a capture has stored or lost so many packets."""
+
+    def done() -> bool:
+        now = telemetry.ask(capture.pid, "/sluice/capture")
+        return bool(now) and now["packets"] + now["missed"] + now["no_buffer"] + now["store_slow"] >= count
+
+    capture.wait_until(done, 90, f"{count} packets stored or lost")

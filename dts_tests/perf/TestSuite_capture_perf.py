@@ -11,7 +11,8 @@ import shutil
 import statistics
 
 from api.test import log, verify, write_performance_json
-from framework import chunks, run
+from framework import run
+from framework import store as stores
 from framework.test_suite import TestSuite, perf_test
 
 SIZES = (64, 512, 1518)
@@ -29,10 +30,9 @@ class TestCapturePerf(TestSuite):
 
     def _stored(self, store: str) -> int:
         """Packets of a store's only capture; it is sound, and goes away."""
-        told = run.sluice("store", "verify", "--store", store).out
-        verify(" 0 bad" in told, f"a chunk is bad: {told}")
-        [name] = chunks.captures(store)
-        count = sum(header.count for header in chunks.read_headers(store, name))
+        stores.verify_sound(store)
+        [name] = stores.captures(store)
+        count = stores.count(store)
         shutil.rmtree(f"{store}/{name}")
         os.unlink(f"{store}/active")
         return count

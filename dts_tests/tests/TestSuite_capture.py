@@ -12,10 +12,10 @@ from collections import Counter
 from typing import Sequence
 
 from api.test import verify, verify_else_skip
-from framework import chunks, fs, lua, oracle, pcap, run, telemetry, traffic
+from framework import fs, lua, oracle, pcap, run, store, telemetry, traffic
 from framework.run import SLUICE, Process
 from framework.test_suite import TestSuite, func_test
-from framework.wire import MTU, Wire
+from framework.wire import MTU, Wire, received, told
 
 NS = 1_000_000_000
 
@@ -42,47 +42,22 @@ class TestCapture(TestSuite):
 
     def capture(self, *options: str, wire: Wire | None = None, **kwargs: object) -> Process:
         """A capture into self.store that runs, deletes nothing, and takes no hugepages from others."""
-        before = chunks.captures(self.store) if os.path.isdir(self.store) else []
+        before = store.captures(self.store)
         command = [*(wire.inside if wire else []), SLUICE, "capture", "--store", self.store, "--no-huge"]
         process = self.enter(Process([*command, "--keep-free", "0", *options], **kwargs))
-        process.wait_until(
-            lambda: os.path.isdir(self.store) and len(chunks.captures(self.store)) > len(before), 30, "a capture"
-        )
+        process.wait_until(lambda: len(store.captures(self.store)) > len(before), 30, "a capture")
         # Ports have been opened before it was made; lcores start after that.
-        process.wait_until(lambda: telemetry.ask(process.pid, "/sluice/capture"), 30, "running")
+        told(process)
         return process
-
-    @staticmethod
-    def told(process: Process, key: str) -> int:
-        """A figure of /sluice/capture."""
-        process.wait_until(lambda: telemetry.ask(process.pid, "/sluice/capture"), 20, "an answer")
-        return (telemetry.ask(process.pid, "/sluice/capture") or {}).get(key, 0)
-
-    def received(self, process: Process, count: int) -> None:
-        """Wait until so many packets were stored or lost."""
-
-        def done() -> bool:
-            told = telemetry.ask(process.pid, "/sluice/capture")
-            if not told:
-                return False
-            return told["packets"] + told["missed"] + told["no_buffer"] + told["store_slow"] >= count
-
-        process.wait_until(done, 60, f"{count} packets stored or lost")
 
     def stored(self, name: str | None = None) -> list[pcap.Packet]:
         """Packets of a capture, or of all of them in order, by `store export`; the store is sound."""
-        packets = []
-        for capture in [name] if name else chunks.captures(self.store):
-            out = f"{self.dir}/{capture}.pcap"
-            run.sluice("store", "export", "--store", self.store, "--capture", capture, "-o", out)
-            packets += pcap.read_packets(out)
-        verify(" 0 bad" in run.sluice("store", "verify", "--store", self.store).out, "a chunk is bad")
-        return packets
+        store.verify_sound(self.store)
+        return store.exported(self.store, self.dir, name)
 
     def dropped(self, name: str) -> int:
         """Packets lost, as `store info` tells."""
-        told = run.sluice("store", "info", "--store", self.store, name).out
-        return oracle.summary_number(told, "dropped")
+        return oracle.summary_number(run.sluice("store", "info", "--store", self.store, name).out, "dropped")
 
     @staticmethod
     def tcpdumped(process: Process, path: str, count: int) -> list[pcap.Packet]:
@@ -120,12 +95,12 @@ class TestCapture(TestSuite):
             wire.send(self.file, 0, "--pps=20000")
             wanted = oracle.tcpdump_filter(self.file, expression, f"{self.dir}/wanted.pcap").packets
             expected = self.tcpdumped(tcpdump, f"{self.dir}/b0.pcap", len(wanted))
-            self.received(process, len(wanted))
+            received(process, len(wanted))
             result = process.stop(20)
             got = self.stored(f"snap{snap}")
             oracle.verify_same_packets(got, expected, f"snap length {snap}")
             verify(len(got) == len(wanted), f"{len(got)} packets, {len(wanted)} were sent\n{result.describe()}")
-            head = pcap.read_pcap(f"{self.dir}/snap{snap}.pcap")
+            head = pcap.read_pcap(f"{self.dir}/exported-snap{snap}.pcap")
             verify((head.linktype, head.snaplen) == (1, snap), f"link type {head.linktype}, snap length {head.snaplen}")
             verify(f"{len(wanted)} packets" in result.out, f"summary\n{result.describe()}")
 
@@ -156,7 +131,7 @@ class TestCapture(TestSuite):
         for queues in (1, 2):
             process = self.capture("--port", "b0", "--queues", str(queues), "--capture", f"q{queues}", wire=wire)
             wire.send(file, 0, "--pps=500")
-            self.received(process, len(frames))
+            received(process, len(frames))
             process.stop(20)
             got = [packet.data for packet in self.stored(f"q{queues}")]
             verify(got == frames if queues == 1 else Counter(got) == Counter(frames), f"{queues} queues: frames differ")
@@ -181,7 +156,7 @@ class TestCapture(TestSuite):
             )
             wire.send(self.file, 0, "--pps=20000")
             expected = self.tcpdumped(tcpdump, f"{self.dir}/b0.pcap", len(self.packets))
-            self.received(process, len(self.packets))
+            received(process, len(self.packets))
             result = process.stop(20)
             got = self.stored(f"turn{turn}")
             verify(Counter(got) == Counter(expected), f"{layout}: other packets than tcpdump's\n{result.describe()}")
@@ -194,8 +169,8 @@ class TestCapture(TestSuite):
         for packet in got:
             late += packet.ts < latest
             latest = max(latest, packet.ts)
-        told = [line for line in result.out.splitlines() if "lie behind" in line]
-        verify(late == (int(told[0].split()[0]) if told else 0), f"{late} out of order\n{result.describe()}")
+        lines = [line for line in result.out.splitlines() if "lie behind" in line]
+        verify(late == (int(lines[0].split()[0]) if lines else 0), f"{late} out of order\n{result.describe()}")
         verify(late < len(got) // 20, f"{late} of {len(got)} out of order\n{result.describe()}")
 
     @func_test
@@ -218,17 +193,15 @@ class TestCapture(TestSuite):
         senders = [self.enter(wire.replay(self.file, i, f"--pps={rate}")) for i, rate in enumerate((20000, 13000))]
         for sender in senders:
             sender.wait(60)
-        self.received(process, 2 * len(self.packets))
+        received(process, 2 * len(self.packets))
         result = process.stop(20)
-        [name] = chunks.captures(self.store)
-        found = chunks.read_chunks(self.store, name)
-        packets = sum((chunk.packets for chunk in found), [])
-        ports = sum((chunk.ports for chunk in found), [])
+        [name] = store.captures(self.store)
+        found = store.stored(self.store, name)
         for i, tcpdump in enumerate(tcpdumps):
             expected = self.tcpdumped(tcpdump, f"{self.dir}/b{i}.pcap", len(self.packets))
-            got = [packet for packet, port in zip(packets, ports) if port == i]
+            got = [packet for packet, port in zip(found.packets, found.ports) if port == i]
             oracle.verify_same_packets(got, expected, f"port {i}")
-        self._verify_order(packets, result)
+        self._verify_order(found.packets, result)
 
     @func_test
     def test_missed(self) -> None:
@@ -243,19 +216,19 @@ class TestCapture(TestSuite):
         wire = Wire(self)
         process = self.capture("--port", "b0", "--buffer-size", "1", wire=wire)
         wire.send(self.file, 0, "--pps=20000", "--limit=1000")
-        self.received(process, 1000)
+        received(process, 1000)
         process.signal(signal.SIGSTOP)
         wire.send(self.file)
         process.signal(signal.SIGCONT)
-        self.received(process, 1000 + len(self.packets))
+        received(process, 1000 + len(self.packets))
         # The ring has room again.
         wire.send(self.file, 0, "--pps=20000", "--limit=1000")
-        self.received(process, 2000 + len(self.packets))
+        received(process, 2000 + len(self.packets))
         result = process.stop(20)
-        [name] = chunks.captures(self.store)
-        found = chunks.read_chunks(self.store, name)
-        stored = sum(len(chunk.packets) for chunk in found)
-        lost = sum(chunk.dropped for chunk in found)
+        [name] = store.captures(self.store)
+        found = store.headers(self.store, name)
+        stored = sum(header.count for header in found)
+        lost = sum(header.dropped for header in found)
         verify(lost > 0, f"nothing was lost: the case shows nothing\n{result.describe()}")
         verify(stored + lost == 2000 + len(self.packets), f"{stored} stored, {lost} lost\n{result.describe()}")
         verify(f"{lost} missed by the port" in result.out, f"summary\n{result.describe()}")
@@ -282,14 +255,14 @@ class TestCapture(TestSuite):
         process = self.capture("--port", "b0", "--store-buffers", "4", "--flush-interval", "0.1", wire=wire)
         wire.send(self.file, 0, "--pps=20000", "--loop=4")
         process.wait_until(lambda: "no space left" in process.err, 20, "it is told")
-        self.received(process, 4 * len(self.packets))
+        received(process, 4 * len(self.packets))
         os.unlink(f"{self.dir}/small/filler")
         process.wait_until(lambda: "there is room again" in process.err, 20, "it goes on")
         wire.send(self.file, 0, "--pps=20000")
-        self.received(process, 5 * len(self.packets))
+        received(process, 5 * len(self.packets))
         result = process.stop(20)
-        [name] = chunks.captures(self.store)
-        found, lost = chunks.read_headers(self.store, name), self.dropped(name)
+        [name] = store.captures(self.store)
+        found, lost = store.headers(self.store, name), self.dropped(name)
         stored = self.contents(self.stored())
         verify(len(stored) + lost == 5 * len(self.packets), f"{len(stored)} stored, {lost} lost\n{result.describe()}")
         verify(lost > 0, "nothing was lost: the case shows nothing")
@@ -319,7 +292,7 @@ class TestCapture(TestSuite):
         process = self.capture("--port", port, wire=wire)
         wire.send(f"{self.dir}/whole.pcap", 0, "--pps=20000")
         expected = self.tcpdumped(tcpdump, f"{self.dir}/b0.pcap", sent)
-        self.received(process, sent)
+        received(process, sent)
         result = process.stop(20)
         got = self.stored()
         verify(self.contents(got) == self.contents(expected), f"other packets than tcpdump's\n{result.describe()}")
@@ -352,7 +325,7 @@ class TestCapture(TestSuite):
         for name, files, options, expected in cases:
             ports = [f"--port=net_pcap{i},rx_pcap={self.dir}/{file}.pcap" for i, file in enumerate(files)]
             process = self.capture(*ports, *options, "--capture", name)
-            self.received(process, len(expected))
+            received(process, len(expected))
             process.stop(20)
             oracle.verify_same_packets(self.stored(name), expected, name)
 
@@ -375,8 +348,8 @@ class TestCapture(TestSuite):
                 "capture", "--store", self.store, "--port", f"net_null0,size={size}", "--duration", "0.3", "--keep-free",
                 "0", "--no-huge", *options,
             )
-            [name] = chunks.captures(self.store)
-            found = chunks.read_headers(self.store, name)
+            [name] = store.captures(self.store)
+            found = store.headers(self.store, name)
             stored = sum(header.count for header in found)
             # What was lost behind the last packet is in no chunk, but in the capture's sum.
             lost = self.dropped(name)
@@ -384,12 +357,12 @@ class TestCapture(TestSuite):
             received = int(result.out.split(" packets received")[0].split()[-1])
             verify(stored + lost == received, f"{stored} stored, {lost} lost\n{result.describe()}")
             verify(stored > 10000, f"only {stored} packets\n{result.describe()}")
-            first = chunks.parse_chunk(next(chunks.read_slots(self.store, name)))
-            verify(all(p.len == size == len(p.data) for p in first.packets), "sizes")
+            first = store.stored(self.store, name, chunks=1).packets
+            verify(all(p.len == size == len(p.data) for p in first), "sizes")
             # Chunk by chunk: first is the earliest, last the latest, and none before the chunk before.
             back = [h for h in found if not h.clock <= h.first == h.low <= h.high == h.last]
             verify(not back, f"time goes back: {back[:3]}")
-            times = [packet.ts for packet in first.packets]
+            times = [packet.ts for packet in first]
             verify(times == sorted(times), "time goes back in the first chunk")
             covered = found[-1].last - found[0].first
             # On a busy machine what comes at the end may all be lost; times are compared with tcpdump's elsewhere.
@@ -415,7 +388,7 @@ class TestCapture(TestSuite):
         wire = Wire(self)
         process = self.capture("--port", "net_tap0,iface=slt0", "--capture", "tap", wire=wire)
         run.run([*wire.inside, "tcpreplay", "-q", "-i", "slt0", "--pps=2000", file])
-        self.received(process, len(few))
+        received(process, len(few))
         process.stop(20)
         verify(self.contents(self.stored("tap")) == self.contents(few), "tap: other packets than were sent")
         for end in ("a0", "b0"):
@@ -428,7 +401,7 @@ class TestCapture(TestSuite):
         result = process.result()
         verify_else_skip(process.running(), f"this kernel has no AF_XDP for veth:\n{result.err}")
         wire.send(file, 0, "--pps=2000")
-        self.received(process, len(few))
+        received(process, len(few))
         process.stop(20)
         verify(self.contents(self.stored("xdp")) == self.contents(few), "XDP: other packets than were sent")
 
@@ -457,12 +430,12 @@ class TestCapture(TestSuite):
         for i in range(4):
             part = pcap.write_pcap(f"{self.dir}/part.pcap", self.packets[i * quarter : (i + 1) * quarter])
             wire.send(part, 0, "--pps=20000")
-            self.received(process, (i + 1) * quarter)
-            before = self.told(process, "rolls")
+            received(process, (i + 1) * quarter)
+            before = told(process)["rolls"]
             process.signal(signal.SIGUSR1)
-            process.wait_until(lambda: self.told(process, "rolls") > before, 20, "a new capture")
+            process.wait_until(lambda: told(process)["rolls"] > before, 20, "a new capture")
         process.stop(20)
-        names = chunks.captures(self.store)
+        names = store.captures(self.store)
         verify(len(names) >= 5 and names[0] == "live" and all(n.startswith("live_") for n in names[1:]), f"{names}")
         verify(os.readlink(f"{self.store}/active") == names[-1], "`active` is not the last capture")
         stored = self.stored()
@@ -491,12 +464,12 @@ class TestCapture(TestSuite):
         wire = Wire(self)
         process = self.capture("--port", "b0", "--roll", "1", "--capture", "live", wire=wire)
         wire.send(self.file, 0, "--pps=2400")
-        self.received(process, len(self.packets))
-        busy = self.told(process, "rolls")
-        process.wait_until(lambda: self.told(process, "rolls") >= busy + 2, 20, "rolls in silence")
+        received(process, len(self.packets))
+        busy = told(process)["rolls"]
+        process.wait_until(lambda: told(process)["rolls"] >= busy + 2, 20, "rolls in silence")
         process.stop(20)
         seconds: dict[str, set[int]] = {
-            name: {packet.ts // NS for packet in self.stored(name)} for name in chunks.captures(self.store)
+            name: {packet.ts // NS for packet in self.stored(name)} for name in store.captures(self.store)
         }
         verify(all(len(found) <= 1 for found in seconds.values()), f"seconds of captures: {seconds}")
         filled = [next(iter(found)) for found in seconds.values() if found]
@@ -554,7 +527,7 @@ class TestCapture(TestSuite):
         wire = Wire(self)
         process = self.capture("--port", "b0", "--keep-free", "0,40M", "--roll-size", "2M", "--capture", "live", wire=wire)
         wire.send(self.file, 0, "--pps=20000", "--loop=8")
-        self.received(process, 8 * len(self.packets))
+        received(process, 8 * len(self.packets))
 
         def free() -> int:
             stat = os.statvfs(self.store)
@@ -563,7 +536,7 @@ class TestCapture(TestSuite):
         process.wait_until(lambda: free() >= 36 << 20, 20, "room")
         result = process.stop(20)
         verify(f"{8 * len(self.packets)} packets" in result.out, f"packets were lost\n{result.describe()}")
-        names = chunks.captures(self.store)
+        names = store.captures(self.store)
         verify("live" not in names and len(names) >= 2, f"captures: {names}")
         stored = self.contents(self.stored())
         sent = self.contents(self.packets) * 8
@@ -586,24 +559,21 @@ class TestCapture(TestSuite):
         for turn in range(2):
             process = self.capture("--port", "b0", "--capture", f"turn{turn}", "--flush-interval", "0.1", wire=wire)
             wire.send(self.file, 0, "--pps=10000", "--limit=5000")
-            self.received(process, 5000)
+            received(process, 5000)
             if turn == 1:
                 # As a terminal does that is closed.
                 process.signal(signal.SIGHUP)
                 process.wait(20)
                 break
-            process.wait_until(lambda: len(self._committed(f"turn{turn}")) == 5000, 20, "all committed")
+            process.wait_until(lambda: len(store.stored(self.store, f"turn{turn}").packets) == 5000, 20, "all committed")
             process.kill()
-        told = run.run([*wire.inside, "ip", "-d", "link", "show", "b0"]).out
-        verify("promiscuity 0" in told, f"still promiscuous\n{told}")
+        shown = run.run([*wire.inside, "ip", "-d", "link", "show", "b0"]).out
+        verify("promiscuity 0" in shown, f"still promiscuous\n{shown}")
         listed = run.sluice("store", "ls", "--store", self.store).out
         verify(listed.count("closed") == 2, f"captures\n{listed}")
         for turn in range(2):
             got = self.contents(self.stored(f"turn{turn}"))
             verify(got == self.contents(self.packets[:5000]), f"turn {turn}: {len(got)} packets")
-
-    def _committed(self, name: str) -> list[pcap.Packet]:
-        return sum((chunk.packets for chunk in chunks.read_chunks(self.store, name)), [])
 
     @func_test
     def test_second(self) -> None:
@@ -621,11 +591,11 @@ class TestCapture(TestSuite):
         result = run.run(command, rc=2)
         verify(self.store in result.err and "one" in result.err and result.err.count("\n") == 1, result.describe())
         wire.send(self.file, 0, "--pps=10000", "--limit=100")
-        self.received(process, 100)
+        received(process, 100)
         process.stop(20)
         result = run.run([*command, "--capture", "one"], rc=2)
         verify("one: exists" in result.err, result.describe())
-        verify(chunks.captures(self.store) == ["one"], f"captures: {chunks.captures(self.store)}")
+        verify(store.captures(self.store) == ["one"], f"captures: {store.captures(self.store)}")
 
     @func_test
     def test_refused(self) -> None:
@@ -724,7 +694,7 @@ class TestCapture(TestSuite):
         time.sleep(0.5)
         sent = sum(1 for _ in pcap.read_packets(f"{self.dir}/b0.pcap"))
         expected = self.tcpdumped(tcpdump, f"{self.dir}/b0.pcap", sent)
-        self.received(process, len(expected))
+        received(process, len(expected))
         result = process.stop(30)
         push.stop(60)
         run.push_once(config, self.store, *args)
@@ -755,11 +725,11 @@ class TestCapture(TestSuite):
         wire = Wire(self, pairs=2)
         process = self.capture("--port", "b0", "--port", "b1", wire=wire)
         wire.send(self.file, 0, "--pps=10000", "--limit=500")
-        self.received(process, 500)
+        received(process, 500)
         run.run([*wire.inside, "ip", "link", "del", "b0"])
         process.wait_until(lambda: "--port b0" in process.err, 20, "it is told")
         wire.send(self.file, 1, "--pps=10000", "--limit=700")
-        self.received(process, 1200)
+        received(process, 1200)
         run.run([*wire.inside, "ip", "link", "del", "b1"])
         result = process.wait(20, rc=1)
         verify("--port b1" in result.err, result.describe())

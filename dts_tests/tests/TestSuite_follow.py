@@ -12,6 +12,7 @@ import time
 from api.test import verify
 from framework import lua, oracle, pcap, run, traffic
 from framework.run import SLUICE
+from framework.store import captures, exported, verify_sound
 from framework.test_suite import TestSuite, func_test
 
 # Where the capture is cut into what is sent before each stop: in the middle of records, and once with little between.
@@ -437,13 +438,10 @@ class TestFollow(TestSuite):
         if push:
             push.kill()
         run.push_once(config, store, *self._args())
-        verify("0 bad" in run.sluice("store", "verify", "--store", store).out, "chunks are bad")
-        names = [line.lstrip("* ").split()[0] for line in run.sluice("store", "ls", "--store", store).out.splitlines()[1:]]
+        verify_sound(store)
+        names = captures(store)
         verify(len(names) == 8, f"captures: {names}")
-        stored = []
-        for name in names:
-            run.sluice("store", "export", "--store", store, "--capture", name, "-o", f"{self.dir}/{name}.pcap")
-            stored += pcap.read_packets(f"{self.dir}/{name}.pcap")
+        stored = exported(store, self.dir)
         verify(len(stored) > len(self.packets) // 2, f"only {len(stored)} packets were stored")
         whole = pcap.write_pcap(f"{self.dir}/stored.pcap", stored)
         self.order = {packet: i for i, packet in enumerate(stored)}

@@ -10,9 +10,11 @@ import re
 import signal
 
 from api.test import verify
-from framework import chunks, fs, lua, oracle, pcap, run, telemetry, traffic
+from framework import fs, lua, oracle, pcap, run, telemetry, traffic
 from framework.run import SLUICE, Process
+from framework.store import captures, exported, verify_sound
 from framework.test_suite import TestSuite, func_test
+from framework.wire import Wire, received, told
 
 MIB = 1 << 20
 HEAD_NEWEST = 152  # docs/store_format.rst
@@ -34,35 +36,19 @@ class TestLiveStore(TestSuite):
 
     def set_up_test_case(self) -> None:
         """A veth pair in a namespace of its own."""
-        self.inside = fs.in_netns(self.enter(fs.netns()))
-        run.run([*self.inside, "sysctl", "-q", "-w", "net.ipv6.conf.default.disable_ipv6=1"])
-        run.run([*self.inside, *"ip link add a0 type veth peer name b0".split()])
-        for end in ("a0", "b0"):
-            run.run([*self.inside, "ip", "link", "set", end, "mtu", "9200", "up"])
+        self.wire = Wire(self)
 
     def _send(self, *options: str) -> None:
-        run.run([*self.inside, "tcpreplay", "-q", "-i", "a0", *options, self.file], timeout=100)
+        self.wire.send(self.file, 0, *options)
 
     def _disk(self, mib: int) -> fs.LoopFs:
         return self.enter(fs.LoopFs(f"{self.dir}/disk", mib * MIB))
 
     def _capture(self, store: str, *options: str) -> Process:
-        words = [*self.inside, SLUICE, "capture", "--store", store, "--no-huge", "--port", "b0", *options]
+        words = [*self.wire.inside, SLUICE, "capture", "--store", store, "--no-huge", "--port", "b0", *options]
         process = self.enter(Process(words))
-        process.wait_until(lambda: telemetry.ask(process.pid, "/sluice/capture"), 60, "running")
+        told(process, 60)
         return process
-
-    @staticmethod
-    def _told(process: Process) -> dict:
-        process.wait_until(lambda: telemetry.ask(process.pid, "/sluice/capture"), 20, "an answer")
-        return telemetry.ask(process.pid, "/sluice/capture") or {}
-
-    def _received(self, process: Process, count: int) -> None:
-        def done() -> bool:
-            told = self._told(process)
-            return told and told["packets"] + told["missed"] + told["no_buffer"] + told["store_slow"] >= count
-
-        process.wait_until(done, 90, f"{count} packets stored or lost")
 
     @staticmethod
     def _memory(store: str) -> str:
@@ -85,15 +71,10 @@ class TestLiveStore(TestSuite):
 
         push.wait_until(done, 90, f"{count} packets pushed")
 
-    @staticmethod
-    def _exported(store: str, out: str) -> list[pcap.Packet]:
+    def _exported(self, store: str) -> list[pcap.Packet]:
         """Packets of all captures in order; the store is sound."""
-        packets = []
-        for name in chunks.captures(store):
-            run.sluice("store", "export", "--store", store, "--capture", name, "-o", out)
-            packets += pcap.read_packets(out)
-        verify(" 0 bad" in run.sluice("store", "verify", "--store", store).out, "a chunk is bad")
-        return packets
+        verify_sound(store)
+        return exported(store, self.dir)
 
     @func_test
     def test_no_disk(self) -> None:
@@ -131,7 +112,7 @@ class TestLiveStore(TestSuite):
         verify(sectors * 512 < self.bytes // 50, f"{sectors} sectors read of the store's device")
         [name] = run.list_files(f"{self.dir}/out", ".pcap")
         pushed = pcap.read_packets(f"{self.dir}/out/{name}")
-        oracle.verify_same_packets(pushed, self._exported(store, f"{self.dir}/e.pcap"), "pushed from memory")
+        oracle.verify_same_packets(pushed, self._exported(store), "pushed from memory")
         verify(len(pushed) == 11000, f"{len(pushed)} packets")
 
     @func_test
@@ -153,7 +134,7 @@ class TestLiveStore(TestSuite):
         verify(os.stat(first).st_mode & 0o7 == 0, f"mode {os.stat(first).st_mode:o}")
         push = self._push(store, f"{self.dir}/out")
         self._send("--pps=5000", "--limit=5000")
-        sender = self.enter(Process([*self.inside, "tcpreplay", "-q", "-i", "a0", "--pps=5000", self.file]))
+        sender = self.enter(self.wire.replay(self.file, 0, "--pps=5000"))
         self._pushed(push, 6000)
         capture.signal(signal.SIGKILL)
         capture.wait(30, rc=None)
@@ -162,10 +143,10 @@ class TestLiveStore(TestSuite):
         second = self._memory(store)
         verify(second != first and os.path.exists(second) and not os.path.exists(first), "memory of the two captures")
         self._send("--pps=5000")
-        self._received(again, 10000)
+        received(again, 10000)
         again.stop(30)
         verify(not os.path.exists(second), f"{second} is left")
-        stored = self._exported(store, f"{self.dir}/e.pcap")
+        stored = self._exported(store)
         verify(len(stored) > 15000, f"{len(stored)} packets")
         self._pushed(push, len(stored))
         push.stop(30)
@@ -192,22 +173,22 @@ class TestLiveStore(TestSuite):
         run.import_capture(store, big, capture="import")
         capture = self._capture(store, "--keep-free", "0", "--store-buffers", "4", "--capture", "live")
         sent = 0
-        while self._told(capture)["store_slow"] < 1000:
+        while told(capture)["store_slow"] < 1000:
             self._send("--pps=40000")
             sent += 10000
-            self._received(capture, sent)
+            received(capture, sent)
             verify(sent < 1000000, "the disk does not get full")
         run.run(["rm", "-r", f"{store}/import"])
-        before = self._told(capture)["packets"]
-        while self._told(capture)["packets"] < before + 10000:
+        before = told(capture)["packets"]
+        while told(capture)["packets"] < before + 10000:
             self._send("--pps=20000")
             sent += 10000
-            self._received(capture, sent)
+            received(capture, sent)
             verify(sent < 2000000, "it does not go on")
         result = capture.stop(60)
         info = run.sluice("store", "info", "--store", store, "live").out
         lost = oracle.summary_number(info, "dropped")
-        stored = self._exported(store, f"{self.dir}/e.pcap")
+        stored = self._exported(store)
         verify(len(stored) + lost == sent, f"{len(stored)} stored, {lost} lost, {sent} sent\n{result.describe()}")
         verify(f"{lost} store too slow" in info, info)
         tail = pcap.read_packets(self.file)[-100:]
@@ -240,13 +221,13 @@ class TestLiveStore(TestSuite):
         for _ in range(16):
             self._send("--pps=20000")
             sent += 10000
-            self._received(capture, sent)
+            received(capture, sent)
         free = disk.free()
         push = self._push(store, f"{self.dir}/out")
         push.wait_until(lambda: (telemetry.ask(push.pid, "/sluice/target,0") or {}).get("gaps"), 60, "a gap")
         capture.stop(60)
-        names = chunks.captures(store)
-        stored = self._exported(store, f"{self.dir}/e.pcap")
+        names = captures(store)
+        stored = self._exported(store)
         last = stored[-1]
         push.wait_until(lambda: (telemetry.ask(push.pid, "/sluice/target,0") or {}).get("lag_chunks") == 0, 60, "no lag")
         push.stop(30)

@@ -18,11 +18,11 @@ from api.test import verify
 from framework import lua, oracle, run, traffic
 from framework.fs import LoopFs
 from framework.pcap import NS, parse_pcap, pcap_bytes, read_packets, read_pcap, write_pcap
+from framework.store import HEADER, headers
 from framework.test_suite import TestSuite, func_test
 
 MIB = 1 << 20
 SEGMENT = "00000000.seg"
-HEADER = struct.Struct("<IHH16sQIIIIQQQQQQQQQII")
 BOOT_ID = 24  # offset in the head page, see docs/store_format.rst
 
 
@@ -71,12 +71,6 @@ class TestStore(TestSuite):
             file.flush()
             os.fsync(file.fileno())
 
-    def _chunk_packets(self, store: str, capture: str = "one") -> list[int]:
-        """Packets of each chunk, from their headers."""
-        with open(f"{store}/{capture}/{SEGMENT}", "rb") as file:
-            data = file.read()
-        return [struct.unpack_from("<I", data, at + 32)[0] for at in range(0, len(data), MIB)]
-
     def _without(self, chunks: set[int], counts: list[int]) -> list:
         """The packets of the capture without those of some chunks."""
         kept, at = [], 0
@@ -118,7 +112,7 @@ class TestStore(TestSuite):
         for number in range(len(data) // MIB):
             chunk = data[number * MIB : (number + 1) * MIB]
             (magic, version, size, uuid, n, count, rec_off, rec_len, idx_off, first, low, high, last, before, heartbeat,
-             wire, dropped, _, body_crc, header_crc) = HEADER.unpack_from(chunk)
+             wire, dropped, _, _, body_crc, header_crc) = HEADER.unpack_from(chunk)
             verify((magic, version, size, n) == (0x4B484353, 1, 128, number), f"chunk {number}: bad start")
             verify(uuid.hex() == info["uuid"].replace("-", ""), f"chunk {number}: bad UUID")
             verify(header_crc == crc32c(chunk[:124]), f"chunk {number}: header checksum")
@@ -213,7 +207,7 @@ class TestStore(TestSuite):
         """
         store = self._copy()
         verify(run.sluice("store", "verify", "--store", store).out.rstrip().endswith("0 bad"), "found damage in a sound store")
-        counts = self._chunk_packets(store)
+        counts = [header.count for header in headers(store, "one")]
         with open(f"{store}/one/{SEGMENT}", "rb") as file:
             data = file.read()
         index = struct.unpack_from("<I", data, 3 * MIB + 44)[0]
@@ -238,7 +232,7 @@ class TestStore(TestSuite):
             * verify reports exactly the missing chunks each time, and never fails otherwise; export writes the rest.
         """
         store = self._copy()
-        counts = self._chunk_packets(store)
+        counts = [header.count for header in headers(store, "one")]
         path = f"{store}/one/{SEGMENT}"
         run.run(["fallocate", "-p", "-o", str(2 * MIB), "-l", str(MIB), path])
         result = run.sluice("store", "verify", "--store", store, rc=1)
@@ -266,7 +260,7 @@ class TestStore(TestSuite):
             * The files hold the packets of all other chunks, in order; without a segment there is no file.
         """
         store = self._copy()
-        counts = self._chunk_packets(store)
+        counts = [header.count for header in headers(store, "one")]
         path = f"{store}/one/{SEGMENT}"
         with open(path, "rb") as file:
             data = file.read()
@@ -376,7 +370,7 @@ class TestStore(TestSuite):
             * verify calls both chunks another's; export leaves both out although their checksums hold.
         """
         store = self._copy()
-        counts = self._chunk_packets(store)
+        counts = [header.count for header in headers(store, "one")]
         run.import_capture(store, self.capture, capture="two")
         with open(f"{store}/two/{SEGMENT}", "rb") as file:
             data = file.read()
