@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+
 from . import fs, run, telemetry
 from .run import Process
 from .test_suite import TestSuite
@@ -31,6 +33,11 @@ class Wire:
     def replay(self, file: str, pair: int, *options: str) -> Process:
         """send(), beside the test case."""
         return Process([*self.inside, "tcpreplay", "-q", "-i", f"a{pair}", *options, file])
+
+    def carried(self, pair: int = 0) -> int:
+        """Packets that have been sent into one end, as its interface counts them."""
+        shown = json.loads(run.run([*self.inside, "ip", "-stats", "-json", "link", "show", f"a{pair}"]).out)
+        return shown[0]["stats64"]["tx"]["packets"]
 
 
 def told(capture: Process, timeout: float = 30) -> dict:
