@@ -17,15 +17,6 @@
 /* The checksum takes so much at a time, while it is still in the nearest cache. */
 #define SUM_BLOCK 16384u
 
-static uint64_t
-coarse_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 int
 writer_error(const struct sl_store_writer *w)
 {
@@ -101,7 +92,7 @@ begin_chunk(struct sl_store_writer *w)
 		live_identity(w->live, &h->capture, &h->number);
 	take_drops(w, h);
 	w->heartbeat_since_chunk = 0;
-	w->opened_at = w->params.flush_interval ? coarse_ns() : 0;
+	w->opened_at = w->params.flush_interval ? store_now_ns(CLOCK_MONOTONIC_COARSE) : 0;
 	w->sum = CHUNK_SUM_INIT;
 	w->fill = (struct sl_store_fill){
 		.chunk = (uint8_t *)h,
@@ -175,7 +166,8 @@ flush_old(struct sl_store_writer *w)
 {
 	int ret;
 
-	if (!w->fill.chunk || !w->params.flush_interval || coarse_ns() - w->opened_at < w->params.flush_interval)
+	if (!w->fill.chunk || !w->params.flush_interval ||
+		store_now_ns(CLOCK_MONOTONIC_COARSE) - w->opened_at < w->params.flush_interval)
 		return 0;
 	ret = writer_end_chunk(w);
 	/* Without helpers it waits for the disk: nobody may call again for a while. */

@@ -71,21 +71,6 @@ make_name(int store_dir, struct sl_capture_info *info)
 	return find_free_name(store_dir, wanted, info->name);
 }
 
-/* What a writer that died while it began has left; nobody else uses it, for we hold the store's lock. */
-static void
-remove_leftover(int store_dir, const char *name)
-{
-	static const char *const files[] = {HEAD_NAME, "capture.json", "capture.json.new"};
-	int dir = openat(store_dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-	if (dir < 0)
-		return;
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-		unlinkat(dir, files[i], 0);
-	close(dir);
-	unlinkat(store_dir, name, AT_REMOVEDIR);
-}
-
 /* Made complete under a hidden name, then renamed: nobody sees a capture without its description. */
 static int
 make_capture(struct begun *b, int store_dir, const struct newest *newest, uint64_t newest_base, char *errbuf)
@@ -95,7 +80,8 @@ make_capture(struct begun *b, int store_dir, const struct newest *newest, uint64
 	int ret;
 
 	snprintf(hidden, sizeof(hidden), ".%s.new", b->info.name);
-	remove_leftover(store_dir, hidden);
+	/* What a writer that died here has left; nobody else uses it, for we hold the store's lock. */
+	store_remove_directory(store_dir, hidden);
 	what = "mkdir";
 	if (mkdirat(store_dir, hidden, 0755) < 0)
 		goto err;
@@ -137,21 +123,19 @@ err:
 	ret = -errno;
 err_ret:
 	store_err(ret, errbuf, "%s: cannot make the capture: %s: %s", b->path, what, strerror(-ret));
-	remove_leftover(store_dir, at);
+	store_remove_directory(store_dir, at);
 	return ret;
 }
 
 int
 begin_describe(struct sl_capture_info *info, const struct sl_store_writer_params *params, char *errbuf)
 {
-	struct timespec now;
 	int ret;
 
 	info->link_type = params->link_type;
 	info->snap_len = params->snap_len;
 	info->expires = params->retention.min_free_bytes > 0 || params->retention.min_free_percent > 0;
-	clock_gettime(CLOCK_REALTIME, &now);
-	info->start_ts = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	info->start_ts = store_now_ns(CLOCK_REALTIME);
 	gethostname(info->host, sizeof(info->host) - 1);
 	snprintf(info->source, sizeof(info->source), "%s", params->source ? params->source : "");
 	ret = store_uuid_make(&info->uuid);

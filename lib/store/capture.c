@@ -306,19 +306,10 @@ sl_capture_bell(const struct sl_capture *c)
 	return sl_capture_state(c) == SL_CAPTURE_OPEN ? &c->head->bell : NULL;
 }
 
-static uint64_t
-monotonic_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 int
 sl_capture_wait(const struct sl_capture *c, uint64_t committed, uint64_t timeout_ns)
 {
-	uint64_t now = timeout_ns ? monotonic_ns() : 0;
+	uint64_t now = timeout_ns ? store_now_ns(CLOCK_MONOTONIC) : 0;
 	uint64_t until = timeout_ns > UINT64_MAX - now ? UINT64_MAX : now + timeout_ns;
 
 	for (;;) {
@@ -336,19 +327,18 @@ sl_capture_wait(const struct sl_capture *c, uint64_t committed, uint64_t timeout
 		if (syscall(SYS_futex, bell, FUTEX_WAIT, rings, until == UINT64_MAX ? NULL : &left, NULL, 0) < 0 &&
 			errno == EINTR)
 			return -EINTR;
-		now = monotonic_ns();
+		now = store_now_ns(CLOCK_MONOTONIC);
 	}
 }
 
 static int
 use_segment(struct sl_capture *c, uint64_t segment)
 {
-	bool direct;
 	int fd;
 
 	if (c->segment_fd >= 0 && c->segment == segment)
 		return 0;
-	fd = segment_open(c->dir, segment, O_RDONLY, &direct);
+	fd = segment_open(c->dir, segment, O_RDONLY);
 	if (fd < 0)
 		return fd;
 	if (c->segment_fd >= 0)

@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,32 +15,18 @@
 #include "chunk.h"
 #include "live.h"
 
-uint64_t
-live_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 /* ---------------------------------------------------------------- what the helpers share */
 
 void
 live_fail(struct live *l, int err, const char *path, uint64_t segment, const char *what)
 {
-	struct statvfs fs;
-
 	pthread_mutex_lock(&l->lock);
 	if (l->error == 0) {
-		if (live_is_full(err) && statvfs(l->store, &fs) == 0)
-			store_err(err, l->message,
-				"%s: no space left: the next chunk needs 1 MiB and the file system has %" PRIu64
-				" KiB; make room or use another --store",
-				path, (uint64_t)fs.f_bavail * fs.f_frsize / 1024);
-		else if (segment == UINT64_MAX)
+		bool told = store_is_full(err) && store_err_full(err, l->message, path, l->store);
+
+		if (!told && segment == UINT64_MAX)
 			store_err(err, l->message, "%s: %s: %s", path, what, strerror(-err));
-		else
+		else if (!told)
 			store_err(err, l->message, "%s/%08" PRIu64 ".seg: %s: %s", path, segment, what, strerror(-err));
 		atomic_store_explicit(&l->error, err, memory_order_release);
 	}
@@ -96,7 +81,7 @@ live_call_keep(struct live *l)
 void
 live_sleep(struct live *l, pthread_cond_t *wake, bool *called, uint64_t ns)
 {
-	uint64_t at = live_now_ns() + ns;
+	uint64_t at = store_now_ns(CLOCK_MONOTONIC) + ns;
 	struct timespec until = {.tv_sec = (time_t)(at / 1000000000u), .tv_nsec = (long)(at % 1000000000u)};
 
 	pthread_mutex_lock(&l->lock);

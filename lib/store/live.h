@@ -43,7 +43,6 @@ struct live_segment {
 	_Atomic uint32_t state;
 	uint64_t number;
 	int fd;
-	_Atomic bool direct;
 	_Atomic uint32_t allocated; /**< slots that the file system has promised; sl-ahead's */
 	_Atomic bool dirty;         /**< written to since the last sync */
 	_Atomic uint32_t committed; /**< slots; sl-write's */
@@ -201,14 +200,5 @@ bool live_no_space(struct live *l, const struct live_capture *c, uint64_t segmen
 void *live_write_main(void *live);
 void *live_ahead_main(void *live);
 void *live_keep_main(void *live);
-
-uint64_t live_now_ns(void);
-
-/** Whether the error means a full file system. */
-static inline bool
-live_is_full(int err)
-{
-	return err == -ENOSPC || err == -EDQUOT;
-}
 
 #endif

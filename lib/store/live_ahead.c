@@ -46,7 +46,7 @@ make(struct live *l, struct live_capture *c)
 			return WORK_DONE;
 		}
 		snprintf(c->begun.path, sizeof(c->begun.path), "%s", l->store);
-		if (live_is_full(ret) && live_no_space(l, c, UINT64_MAX, errbuf))
+		if (store_is_full(ret) && live_no_space(l, c, UINT64_MAX, errbuf))
 			return WORK_LATER;
 		live_fail(l, ret, l->store, UINT64_MAX, errbuf[0] ? errbuf : "cannot go on in a new capture");
 	}
@@ -81,15 +81,14 @@ static enum work
 open_segment(struct live *l, struct live_capture *c, uint64_t number)
 {
 	struct live_segment *s = &c->segments[number % LIVE_SEGMENTS];
-	bool direct;
 	int fd, ret;
 
 	/* sl-keep still syncs the one that was here. */
 	if (atomic_load_explicit(&s->state, memory_order_acquire) != LIVE_SEGMENT_FREE)
 		return WORK_LATER;
-	fd = segment_open(c->begun.dir, number, O_RDWR | O_CREAT | O_EXCL, &direct);
+	fd = segment_open(c->begun.dir, number, O_RDWR | O_CREAT | O_EXCL);
 	if (fd < 0) {
-		if (live_is_full(fd))
+		if (store_is_full(fd))
 			return find_no_room(l, c, number * SL_SEGMENT_CHUNKS, number, "cannot make the segment");
 		live_fail(l, fd, c->begun.path, number, "cannot make the segment");
 		return WORK_NONE;
@@ -100,7 +99,6 @@ open_segment(struct live *l, struct live_capture *c, uint64_t number)
 	s->number = number;
 	s->fd = fd;
 	s->punched = 0;
-	atomic_store_explicit(&s->direct, direct, memory_order_relaxed);
 	atomic_store_explicit(&s->allocated, 0, memory_order_relaxed);
 	atomic_store_explicit(&s->committed, 0, memory_order_relaxed);
 	atomic_store_explicit(&s->dirty, false, memory_order_relaxed);
@@ -110,56 +108,28 @@ open_segment(struct live *l, struct live_capture *c, uint64_t number)
 	return WORK_DONE;
 }
 
-static void
-set_allocated(struct live *l, struct live_segment *s, uint32_t slots)
-{
-	atomic_store_explicit(&s->allocated, slots, memory_order_release);
-	live_ring(l);
-}
-
-/*
- * Slots with their size set, so that writes do not extend the file: extending ones leave io_uring's fast path. Near the
- * end of the space the steps shrink, so that the disk can be filled to the last MiB.
- */
 static enum work
 allocate(struct live *l, struct live_capture *c, struct live_segment *s, uint32_t step)
 {
 	uint32_t slot = atomic_load_explicit(&s->allocated, memory_order_relaxed);
-	int err = 0;
+	const char *what;
+	int ret = segment_allocate(s->fd, l->on_memory, slot, step, &what);
 
-	if (step > SL_SEGMENT_CHUNKS - slot)
-		step = SL_SEGMENT_CHUNKS - slot;
-	/* In memory there is nothing to gain, and the promise would cost the memory at once. */
-	while (!l->on_memory) {
-		if (fallocate(s->fd, 0, (off_t)slot * SL_CHUNK_SIZE, (off_t)step * SL_CHUNK_SIZE) == 0) {
-			set_allocated(l, s, slot + step);
-			return WORK_DONE;
-		}
-		err = errno;
-		if (err == EINTR)
-			continue;
-		if (err == EOPNOTSUPP)
-			break;
-		if (!live_is_full(-err)) {
-			live_fail(l, -err, c->begun.path, s->number, "fallocate");
-			return WORK_NONE;
-		}
-		if (step == 1)
-			return find_no_room(l, c, s->number * SL_SEGMENT_CHUNKS + slot, s->number, "fallocate");
-		step /= 2;
-	}
-	if (ftruncate(s->fd, (off_t)SEGMENT_SIZE) < 0) {
-		live_fail(l, -errno, c->begun.path, s->number, "ftruncate");
+	if (store_is_full(ret))
+		return find_no_room(l, c, s->number * SL_SEGMENT_CHUNKS + slot, s->number, what);
+	if (ret < 0) {
+		live_fail(l, ret, c->begun.path, s->number, what);
 		return WORK_NONE;
 	}
-	set_allocated(l, s, SL_SEGMENT_CHUNKS);
+	atomic_store_explicit(&s->allocated, (uint32_t)ret, memory_order_release);
+	live_ring(l);
 	return WORK_DONE;
 }
 
 static void
 adapt_step(struct live_capture *c)
 {
-	uint64_t now = live_now_ns(), age = now - c->step_at;
+	uint64_t now = store_now_ns(CLOCK_MONOTONIC), age = now - c->step_at;
 
 	if (c->step == 0 || age > STEP_SLOW_NS)
 		c->step = STEP_MIN;

@@ -17,11 +17,7 @@
 #include "chunk.h"
 #include "live.h"
 
-/* How much time a power loss may take of a running capture; see docs/store_format.rst. */
-#define SYNC_INTERVAL_NS 5000000000u
 #define TICK_NS 1000000000u
-/* An unused tail shorter than this is not worth a journal entry. */
-#define PUNCH_MIN_PAGES 16u
 
 /* ---------------------------------------------------------------- segments */
 
@@ -31,15 +27,9 @@ punch(struct live *l, struct live_segment *s)
 {
 	uint32_t committed = atomic_load_explicit(&s->committed, memory_order_acquire);
 
-	for (; s->punched < committed && !l->on_memory; s->punched++) {
-		uint32_t pages = atomic_load_explicit(&s->pages[s->punched], memory_order_relaxed);
-		off_t at = (off_t)s->punched * SL_CHUNK_SIZE + (off_t)pages * SL_STORE_ALIGN;
-		off_t len = SL_CHUNK_SIZE - (off_t)pages * SL_STORE_ALIGN;
-
-		if (len >= (off_t)PUNCH_MIN_PAGES * SL_STORE_ALIGN)
-			/* A file system that cannot only keeps the space. */
-			(void)!fallocate(s->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, len);
-	}
+	for (; s->punched < committed && !l->on_memory; s->punched++)
+		segment_punch(s->fd, s->punched,
+			atomic_load_explicit(&s->pages[s->punched], memory_order_relaxed) * SL_STORE_ALIGN);
 }
 
 static void
@@ -57,22 +47,12 @@ static void
 end_segment(struct live *l, struct live_capture *c, struct live_segment *s)
 {
 	uint32_t slots = atomic_load_explicit(&s->committed, memory_order_acquire);
-	char name[SEGMENT_NAME_SIZE];
-	int ret = 0;
+	int ret;
 
-	if (slots == 0) {
-		segment_name(s->number, name);
-		unlinkat(c->begun.dir, name, 0);
-	} else {
-		punch(l, s);
-		if (ftruncate(s->fd, (off_t)slots * SL_CHUNK_SIZE) < 0)
-			ret = -errno;
-		if (ret == 0)
-			ret = store_sync_fd(s->fd);
-		if (ret < 0)
-			live_fail(l, ret, c->begun.path, s->number, "ending the segment");
-	}
-	close(s->fd);
+	punch(l, s);
+	ret = segment_end(c->begun.dir, s->fd, s->number, slots);
+	if (ret < 0)
+		live_fail(l, ret, c->begun.path, s->number, "ending the segment");
 	atomic_store_explicit(&s->state, LIVE_SEGMENT_FREE, memory_order_release);
 }
 
@@ -189,10 +169,10 @@ void *
 live_keep_main(void *arg)
 {
 	struct live *l = arg;
-	uint64_t synced_at = live_now_ns(), kept_at = 0;
+	uint64_t synced_at = store_now_ns(CLOCK_MONOTONIC), kept_at = 0;
 
 	while (!atomic_load_explicit(&l->quit, memory_order_acquire)) {
-		uint64_t now = live_now_ns();
+		uint64_t now = store_now_ns(CLOCK_MONOTONIC);
 		bool sync = now - synced_at >= SYNC_INTERVAL_NS;
 
 		if (sync)

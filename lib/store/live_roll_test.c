@@ -12,11 +12,11 @@
 static int
 roll(struct sl_store_writer *writer, const char *name)
 {
-	uint64_t until = test_now_ns() + TEST_WAIT_MS * 1000000ull;
+	uint64_t until = store_now_ns(CLOCK_MONOTONIC) + TEST_WAIT_MS * 1000000ull;
 	char errbuf[SL_STORE_ERRBUF] = "";
 	int ret;
 
-	while ((ret = sl_store_writer_roll(writer, name, errbuf)) == -EAGAIN && test_now_ns() < until)
+	while ((ret = sl_store_writer_roll(writer, name, errbuf)) == -EAGAIN && store_now_ns(CLOCK_MONOTONIC) < until)
 		usleep(1000);
 	return ret;
 }

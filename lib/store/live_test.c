@@ -13,15 +13,6 @@
 
 #include "store_test.h"
 
-uint64_t
-test_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 /* Packets of a capture from its first chunk to its last, which must be the test traffic from *next on. */
 void
 test_check_capture(const char *store, const char *name, uint64_t *next)
@@ -45,7 +36,7 @@ test_check_capture(const char *store, const char *name, uint64_t *next)
 static void
 wait_committed(struct sl_store_writer *writer, uint64_t chunks)
 {
-	uint64_t until = test_now_ns() + TEST_WAIT_MS * 1000000ull;
+	uint64_t until = store_now_ns(CLOCK_MONOTONIC) + TEST_WAIT_MS * 1000000ull;
 	struct sl_store_writer_state state;
 
 	do {
@@ -54,7 +45,7 @@ wait_committed(struct sl_store_writer *writer, uint64_t chunks)
 		if (sl_store_writer_poll(writer, errbuf) < 0)
 			fail_msg("poll: %s", errbuf);
 		sl_store_writer_look(writer, &state);
-		assert_true(test_now_ns() < until);
+		assert_true(store_now_ns(CLOCK_MONOTONIC) < until);
 		usleep(500);
 	} while (state.committed < chunks);
 }
@@ -188,8 +179,8 @@ test_follow(void **state)
 	assert_int_equal(sl_store_writer_idle(writer, late, errbuf), 0);
 	assert_int_equal(sl_capture_clock(capture), 7);
 	wait_committed(writer, 1);
-	until = test_now_ns() + TEST_WAIT_MS * 1000000ull;
-	while (sl_capture_clock(capture) != late && test_now_ns() < until)
+	until = store_now_ns(CLOCK_MONOTONIC) + TEST_WAIT_MS * 1000000ull;
+	while (sl_capture_clock(capture) != late && store_now_ns(CLOCK_MONOTONIC) < until)
 		assert_int_equal(sl_store_writer_idle(writer, late, errbuf), 0);
 	assert_true(sl_capture_clock(capture) == late);
 	assert_int_equal(sl_capture_committed(capture), 1);
@@ -251,11 +242,11 @@ test_wait(void **state)
 	assert_non_null(sl_capture_bell(capture));
 	assert_int_equal(pthread_create(&thread, NULL, sleep_for_commits, &sleeper), 0);
 	for (uint64_t i = 0; i < 50; i++) {
-		uint64_t until = test_now_ns() + TEST_WAIT_MS * 1000000ull;
+		uint64_t until = store_now_ns(CLOCK_MONOTONIC) + TEST_WAIT_MS * 1000000ull;
 
 		test_append(writer, i, 1);
 		/* Each is woken by its commit: a lost one would last until the sleeper's time is up. */
-		while (atomic_load(&sleeper.woken) < i + 1 && test_now_ns() < until) {
+		while (atomic_load(&sleeper.woken) < i + 1 && store_now_ns(CLOCK_MONOTONIC) < until) {
 			assert_int_equal(sl_store_writer_poll(writer, errbuf), 0);
 			usleep(100);
 		}
@@ -319,13 +310,13 @@ test_full_disk(void **state)
 	assert_int_equal(look.dropped[SL_DROP_STORE], dropped);
 	assert_int_equal(mount("tmpfs", store, "tmpfs", MS_REMOUNT, "size=60m"), 0);
 	wait_committed(writer, look.chunks);
-	until = test_now_ns() + TEST_WAIT_MS * 1000000ull;
+	until = store_now_ns(CLOCK_MONOTONIC) + TEST_WAIT_MS * 1000000ull;
 	do {
 		for (unsigned int i = 0; i < 100; i++)
 			dropped += append_or_drop(writer, sent++);
 		usleep(2000);
 		sl_store_writer_look(writer, &look);
-	} while (look.committed < 12 && test_now_ns() < until);
+	} while (look.committed < 12 && store_now_ns(CLOCK_MONOTONIC) < until);
 	assert_false(look.no_space);
 	if (sl_store_writer_close(writer, errbuf) < 0)
 		fail_msg("close: %s", errbuf);

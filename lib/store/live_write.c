@@ -9,7 +9,6 @@
  */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/futex.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -55,35 +54,20 @@ static void
 write_plain(struct live *l, uint64_t ordinal, uint32_t from)
 {
 	struct live_capture *c = l->writing;
-	uint64_t number = ordinal - c->base, at = number % SL_SEGMENT_CHUNKS * SL_CHUNK_SIZE;
+	uint64_t number = ordinal - c->base;
 	struct live_segment *s = segment_of(c, number);
-	const uint8_t *data = newest_buffer(&l->newest, ordinal);
 	struct live_buffer *b = buffer_of(l, ordinal);
+	int ret = segment_write(
+		s->fd, (uint32_t)(number % SL_SEGMENT_CHUNKS), newest_buffer(&l->newest, ordinal), from, b->used);
 
-	while (from < b->used) {
-		ssize_t n = pwrite(s->fd, data + from, b->used - from, (off_t)(at + from));
-
-		if (n > 0) {
-			from += (uint32_t)n;
-			continue;
-		}
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EINVAL && atomic_load_explicit(&s->direct, memory_order_relaxed)) {
-			/* Taken at open, refused now: some file systems decide by the extent. */
-			(void)fcntl(s->fd, F_SETFL, fcntl(s->fd, F_GETFL) & ~O_DIRECT);
-			atomic_store_explicit(&s->direct, false, memory_order_relaxed);
-			continue;
-		}
-		if (n < 0 && live_is_full(-errno)) {
-			b->again = live_no_space(l, c, s->number, "write");
-			l->retry_at = live_now_ns() + LIVE_SPACE_RETRY_NS;
-			return;
-		}
-		live_fail(l, n < 0 ? -errno : -EIO, c->begun.path, s->number, "write");
-		return;
+	if (ret == 0) {
+		b->written = true;
+	} else if (store_is_full(ret)) {
+		b->again = live_no_space(l, c, s->number, "write");
+		l->retry_at = store_now_ns(CLOCK_MONOTONIC) + LIVE_SPACE_RETRY_NS;
+	} else {
+		live_fail(l, ret, c->begun.path, s->number, "write");
 	}
-	b->written = true;
 }
 
 static void
@@ -97,7 +81,7 @@ take_completion(struct live *l, struct io_uring_cqe *cqe)
 	l->in_flight--;
 	if (res == (int)b->used)
 		b->written = true;
-	else if (res >= 0 || res == -EAGAIN || res == -EINTR || res == -EINVAL || live_is_full(res))
+	else if (res >= 0 || res == -EAGAIN || res == -EINTR || res == -EINVAL || store_is_full(res))
 		write_plain(l, ordinal, res > 0 ? (uint32_t)res & ~(SL_STORE_ALIGN - 1) : 0);
 	else
 		live_fail(l, res, l->writing->begun.path, (ordinal - l->writing->base) / SL_SEGMENT_CHUNKS, "write");
@@ -120,7 +104,7 @@ reap(struct live *l)
 static bool
 retry(struct live *l)
 {
-	if (l->retry_at == 0 || live_error(l) || live_now_ns() < l->retry_at)
+	if (l->retry_at == 0 || live_error(l) || store_now_ns(CLOCK_MONOTONIC) < l->retry_at)
 		return false;
 	l->retry_at = 0;
 	for (uint64_t o = atomic_load_explicit(&l->done, memory_order_relaxed); o < l->submitted; o++) {

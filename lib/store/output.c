@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,35 +17,16 @@
 
 /* Slots asked for at once: rare enough to cost nothing, small enough for a small disk. */
 #define ALLOCATE_STEP 64u
-/* An unused tail shorter than this is not worth a journal entry. */
-#define PUNCH_MIN 65536u
-/* How much time a power loss may take of a running capture; see docs/store_format.rst. */
-#define SYNC_INTERVAL_NS 5000000000u
-
-static uint64_t
-monotonic_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 static int
 fail(struct store_output *o, int err, const char *what)
 {
-	struct statvfs fs;
-
 	if (o->error)
 		return o->error;
 	o->error = err;
-	if (err != -ENOSPC || fstatvfs(o->dir, &fs) < 0)
-		return store_err(
-			err, o->message, "%s/%08" PRIu64 ".seg: %s: %s", o->path, o->segment, what, strerror(-err));
-	return store_err(err, o->message,
-		"%s: no space left: the next chunk needs 1 MiB and the file system has %" PRIu64
-		" KiB; make room or use another --store",
-		o->path, (uint64_t)fs.f_bavail * fs.f_frsize / 1024);
+	if (!store_is_full(err) || !store_err_full(err, o->message, o->path, o->path))
+		store_err(err, o->message, "%s/%08" PRIu64 ".seg: %s: %s", o->path, o->segment, what, strerror(-err));
+	return err;
 }
 
 int
@@ -65,7 +45,7 @@ output_init(struct store_output *o, int dir, const char *path, struct store_head
 	/* Memory is copied to at once; and where io_uring is forbidden, plain writes do. */
 	if (!o->on_memory)
 		o->has_ring = io_uring_queue_init(2 * OUTPUT_BUFFERS, &o->ring, 0) == 0;
-	o->synced_at = monotonic_ns();
+	o->synced_at = store_now_ns(CLOCK_MONOTONIC_COARSE);
 	return 0;
 }
 
@@ -96,11 +76,8 @@ commit_prefix(struct store_output *o)
 
 		if (!b->written)
 			return;
-		if (!o->on_memory && SL_CHUNK_SIZE - b->used >= PUNCH_MIN)
-			/* A file system that cannot only keeps the space. */
-			(void)!fallocate(o->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-				(off_t)(o->committed % SL_SEGMENT_CHUNKS * SL_CHUNK_SIZE + b->used),
-				SL_CHUNK_SIZE - b->used);
+		if (!o->on_memory)
+			segment_punch(o->fd, (uint32_t)(o->committed % SL_SEGMENT_CHUNKS), b->used);
 		head_add_sums(o->head, (const struct chunk_header *)b->data);
 		head_commit(o->head, ++o->committed);
 	}
@@ -111,23 +88,10 @@ static int
 write_plain(struct store_output *o, uint64_t number, uint32_t from)
 {
 	struct output_buffer *b = &o->buffers[number % OUTPUT_BUFFERS];
-	uint64_t at = number % SL_SEGMENT_CHUNKS * SL_CHUNK_SIZE;
+	int ret = segment_write(o->fd, (uint32_t)(number % SL_SEGMENT_CHUNKS), b->data, from, b->used);
 
-	while (from < b->used) {
-		ssize_t n = pwrite(o->fd, b->data + from, b->used - from, (off_t)(at + from));
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno == EINVAL && o->direct) {
-			/* Taken at open, refused now: some file systems decide by the extent. */
-			fcntl(o->fd, F_SETFL, fcntl(o->fd, F_GETFL) & ~O_DIRECT);
-			o->direct = false;
-			continue;
-		}
-		if (n <= 0)
-			return fail(o, n < 0 ? -errno : -EIO, "write");
-		from += (uint32_t)n;
-	}
+	if (ret < 0)
+		return fail(o, ret, "write");
 	b->written = true;
 	return 0;
 }
@@ -177,8 +141,9 @@ output_poll(struct store_output *o)
 	while (o->in_flight > 0 && io_uring_peek_cqe(&o->ring, &cqe) == 0)
 		take_completion(o, cqe);
 	commit_prefix(o);
-	if (o->dirty && !o->syncing && !o->error && monotonic_ns() - o->synced_at >= SYNC_INTERVAL_NS) {
-		o->synced_at = monotonic_ns();
+	if (o->dirty && !o->syncing && !o->error &&
+		store_now_ns(CLOCK_MONOTONIC_COARSE) - o->synced_at >= SYNC_INTERVAL_NS) {
+		o->synced_at = store_now_ns(CLOCK_MONOTONIC_COARSE);
 		o->dirty = false;
 		if (check_linked(o) < 0 || o->on_memory)
 			return o->error;
@@ -224,27 +189,17 @@ output_buffer(struct store_output *o)
 static int
 finish_segment(struct store_output *o)
 {
-	uint64_t slots = o->committed - o->segment * SL_SEGMENT_CHUNKS;
-	char name[SEGMENT_NAME_SIZE];
+	uint64_t begin = o->segment * SL_SEGMENT_CHUNKS;
 	int ret;
 
 	if (o->fd < 0)
 		return 0;
-	ret = check_linked(o);
-	if (o->committed <= o->segment * SL_SEGMENT_CHUNKS) {
-		segment_name(o->segment, name);
-		unlinkat(o->dir, name, 0);
-	} else {
-		if (ret == 0 && ftruncate(o->fd, (off_t)(slots * SL_CHUNK_SIZE)) < 0)
-			ret = -errno;
-		if (ret == 0)
-			ret = store_sync_fd(o->fd);
-		if (ret < 0)
-			ret = fail(o, ret, "ending the segment");
-	}
-	close(o->fd);
+	check_linked(o);
+	ret = segment_end(o->dir, o->fd, o->segment, o->committed > begin ? (uint32_t)(o->committed - begin) : 0);
+	if (ret < 0)
+		fail(o, ret, "ending the segment");
 	o->fd = -1;
-	return ret;
+	return o->error;
 }
 
 static int
@@ -259,7 +214,7 @@ next_segment(struct store_output *o, uint64_t segment)
 	o->segment = segment;
 	o->allocated = 0;
 	o->dirty = false;
-	ret = segment_open(o->dir, segment, O_RDWR | O_CREAT | O_EXCL, &o->direct);
+	ret = segment_open(o->dir, segment, O_RDWR | O_CREAT | O_EXCL);
 	if (ret < 0)
 		return fail(o, ret, "cannot make the segment");
 	o->fd = ret;
@@ -267,41 +222,19 @@ next_segment(struct store_output *o, uint64_t segment)
 	return ret < 0 ? fail(o, ret, "fsync of the directory") : 0;
 }
 
-/*
- * Slots with their size set, so that writes do not extend the file: extending ones leave io_uring's fast path. Near the
- * end of the space the steps shrink, so that the disk can be filled to the last MiB.
- */
 static int
 allocate(struct store_output *o, uint32_t slot)
 {
-	uint32_t step = ALLOCATE_STEP;
+	const char *what;
+	int ret;
 
 	if (slot < o->allocated)
 		return 0;
-	if (o->on_memory) {
-		/* Nothing to gain, and the promise would cost the memory at once. */
-		if (ftruncate(o->fd, (off_t)SEGMENT_SIZE) < 0)
-			return fail(o, -errno, "ftruncate");
-		o->allocated = SL_SEGMENT_CHUNKS;
-		return 0;
-	}
-	if (step > SL_SEGMENT_CHUNKS - slot)
-		step = SL_SEGMENT_CHUNKS - slot;
-	for (;;) {
-		if (fallocate(o->fd, 0, (off_t)slot * SL_CHUNK_SIZE, (off_t)step * SL_CHUNK_SIZE) == 0) {
-			o->allocated = slot + step;
-			return 0;
-		}
-		if (errno == EINTR)
-			continue;
-		if (errno == EOPNOTSUPP) {
-			o->allocated = SL_SEGMENT_CHUNKS;
-			return ftruncate(o->fd, (off_t)SEGMENT_SIZE) < 0 ? fail(o, -errno, "ftruncate") : 0;
-		}
-		if (errno != ENOSPC || step == 1)
-			return fail(o, -errno, "fallocate");
-		step /= 2;
-	}
+	ret = segment_allocate(o->fd, o->on_memory, slot, ALLOCATE_STEP, &what);
+	if (ret < 0)
+		return fail(o, ret, what);
+	o->allocated = (uint32_t)ret;
+	return 0;
 }
 
 int

@@ -39,7 +39,6 @@ struct store_output {
 	uint32_t tail;       /**< bytes behind a chunk's index that are to be written too */
 
 	int fd;              /**< the current segment, -1: none yet */
-	bool direct;
 	uint64_t segment;
 	uint32_t allocated;  /**< slots that the file system has promised */
 

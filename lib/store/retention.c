@@ -21,15 +21,6 @@
 #define KEEP_SEGMENTS 2u
 #define GONE_SUFFIX ".gone"
 
-static uint64_t
-now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 static int
 look_at_space(const char *store, uint64_t *size, uint64_t *avail)
 {
@@ -48,7 +39,7 @@ see_freed(struct retention *r, uint64_t avail)
 {
 	uint64_t shown = avail > r->free_before ? avail - r->free_before : 0;
 
-	if (shown >= r->removed || now_ns() - r->removed_at > UNSEEN_NS)
+	if (shown >= r->removed || store_now_ns(CLOCK_MONOTONIC) - r->removed_at > UNSEEN_NS)
 		r->removed = 0;
 	else if (shown > 0) {
 		r->removed -= shown;
@@ -75,21 +66,6 @@ retention_need(struct retention *r, uint64_t *bytes)
 
 /* ---------------------------------------------------------------- removing */
 
-/* The files that this library makes, and then the directory, if nobody else has put anything into it. */
-static void
-remove_directory(int store_dir, const char *name)
-{
-	static const char *const files[] = {HEAD_NAME, "capture.json", "capture.json.new"};
-	int dir = openat(store_dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-	if (dir < 0)
-		return;
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-		unlinkat(dir, files[i], 0);
-	close(dir);
-	unlinkat(store_dir, name, AT_REMOVEDIR);
-}
-
 /* Under a hidden name first: nobody sees half a capture. */
 static void
 remove_capture(struct retention *r, int store_dir, const char *name)
@@ -99,7 +75,7 @@ remove_capture(struct retention *r, int store_dir, const char *name)
 	snprintf(hidden, sizeof(hidden), ".%s" GONE_SUFFIX, name);
 	if (renameat(store_dir, name, store_dir, hidden) < 0)
 		return;
-	remove_directory(store_dir, hidden);
+	store_remove_directory(store_dir, hidden);
 	(void)store_sync_fd(store_dir);
 	r->total_captures++;
 }
@@ -124,7 +100,7 @@ remove_leftovers(int store_dir)
 
 		if (entry->d_name[0] == '.' && len > strlen(GONE_SUFFIX) &&
 			strcmp(entry->d_name + len - strlen(GONE_SUFFIX), GONE_SUFFIX) == 0)
-			remove_directory(store_dir, entry->d_name);
+			store_remove_directory(store_dir, entry->d_name);
 	}
 	closedir(d);
 }
@@ -220,7 +196,7 @@ retention_run(struct retention *r, uint64_t at_least)
 		if (freed > 0) {
 			r->free_before = before;
 			r->removed += freed;
-			r->removed_at = now_ns();
+			r->removed_at = store_now_ns(CLOCK_MONOTONIC);
 			r->total_bytes += freed;
 			if (look_at_space(r->store, &size, &before) == 0)
 				see_freed(r, before);

@@ -15,6 +15,9 @@
 #include "chunk.h"
 #include "store.h"
 
+/* An unused tail shorter than this is not worth a journal entry. */
+#define PUNCH_MIN 65536u
+
 void
 segment_name(uint64_t segment, char name[SEGMENT_NAME_SIZE])
 {
@@ -75,24 +78,28 @@ direct_fits(int fd)
 	return sl_direct_alignment(fd, &memory, &offset) == 0 && memory <= SL_STORE_ALIGN && offset <= SL_STORE_ALIGN;
 }
 
+/* @return whether it had O_DIRECT, and has it no more */
+static bool
+drop_direct(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && (flags & O_DIRECT) && fcntl(fd, F_SETFL, flags & ~O_DIRECT) == 0;
+}
+
 int
-segment_open(int dir, uint64_t segment, int flags, bool *direct)
+segment_open(int dir, uint64_t segment, int flags)
 {
 	char name[SEGMENT_NAME_SIZE];
-	int fd, now;
+	int fd;
 
 	segment_name(segment, name);
-	*direct = false;
 	if (!store_on_memory(dir)) {
 		fd = openat(dir, name, flags | O_DIRECT | O_CLOEXEC, 0644);
 		if (fd >= 0) {
-			*direct = direct_fits(fd);
-			if (*direct)
-				return fd;
 			/* it was taken, but means nothing here, or would fail with each read */
-			now = fcntl(fd, F_GETFL);
-			if (now >= 0)
-				(void)fcntl(fd, F_SETFL, now & ~O_DIRECT);
+			if (!direct_fits(fd))
+				(void)drop_direct(fd);
 			return fd;
 		}
 		if (errno != EINVAL && errno != EOPNOTSUPP)
@@ -124,6 +131,75 @@ segment_read(int fd, uint32_t slot, void *buf)
 	}
 	memset((uint8_t *)buf + have, 0, SL_CHUNK_SIZE - have);
 	return 0;
+}
+
+int
+segment_allocate(int fd, bool on_memory, uint32_t slot, uint32_t step, const char **what)
+{
+	if (step > SL_SEGMENT_CHUNKS - slot)
+		step = SL_SEGMENT_CHUNKS - slot;
+	*what = "fallocate";
+	/* In memory there is nothing to gain, and the promise would cost the memory at once. */
+	while (!on_memory) {
+		if (fallocate(fd, 0, (off_t)slot * SL_CHUNK_SIZE, (off_t)step * SL_CHUNK_SIZE) == 0)
+			return (int)(slot + step);
+		if (errno == EINTR)
+			continue;
+		if (errno == EOPNOTSUPP)
+			break;
+		if (!store_is_full(-errno) || step == 1)
+			return -errno;
+		step /= 2;
+	}
+	*what = "ftruncate";
+	return ftruncate(fd, (off_t)SEGMENT_SIZE) < 0 ? -errno : (int)SL_SEGMENT_CHUNKS;
+}
+
+int
+segment_write(int fd, uint32_t slot, const uint8_t *data, uint32_t from, uint32_t used)
+{
+	uint64_t at = (uint64_t)slot * SL_CHUNK_SIZE;
+
+	while (from < used) {
+		ssize_t n = pwrite(fd, data + from, used - from, (off_t)(at + from));
+
+		if (n > 0) {
+			from += (uint32_t)n;
+			continue;
+		}
+		if (n == 0)
+			return -EIO;
+		/* Taken at open, refused now: some file systems decide by the extent. */
+		if (errno == EINTR || (errno == EINVAL && drop_direct(fd)))
+			continue;
+		return -errno;
+	}
+	return 0;
+}
+
+void
+segment_punch(int fd, uint32_t slot, uint32_t used)
+{
+	if (SL_CHUNK_SIZE - used >= PUNCH_MIN)
+		/* A file system that cannot only keeps the space. */
+		(void)!fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			(off_t)slot * SL_CHUNK_SIZE + (off_t)used, SL_CHUNK_SIZE - used);
+}
+
+int
+segment_end(int dir, int fd, uint64_t segment, uint32_t slots)
+{
+	char name[SEGMENT_NAME_SIZE];
+	int ret = 0;
+
+	if (slots == 0) {
+		segment_name(segment, name);
+		unlinkat(dir, name, 0);
+	} else {
+		ret = ftruncate(fd, (off_t)slots * SL_CHUNK_SIZE) < 0 ? -errno : store_sync_fd(fd);
+	}
+	close(fd);
+	return ret;
 }
 
 /* Call fn for each segment of a directory, in no order. */
@@ -196,12 +272,12 @@ static bool
 scan_segment(int dir, const struct sl_uuid *capture, uint64_t segment, void *buf, uint64_t *end)
 {
 	struct sl_chunk chunk;
-	bool direct, found = false;
+	bool found = false;
 	struct stat st;
 	uint64_t slot;
 	int fd;
 
-	fd = segment_open(dir, segment, O_RDONLY, &direct);
+	fd = segment_open(dir, segment, O_RDONLY);
 	if (fd < 0)
 		return false;
 	slot = fstat(fd, &st) < 0 ? 0 : ((uint64_t)st.st_size + SL_CHUNK_SIZE - 1) / SL_CHUNK_SIZE;
@@ -239,19 +315,15 @@ segment_scan(int dir, const struct sl_uuid *capture, void *buf, uint64_t *end)
 	return 0;
 }
 
-struct sync_context {
-	int dir;
-};
-
 static int
 sync_segment(void *ctx, uint64_t segment)
 {
-	const struct sync_context *sync = ctx;
+	const int *dir = ctx;
 	char name[SEGMENT_NAME_SIZE];
 	int fd, ret;
 
 	segment_name(segment, name);
-	fd = openat(sync->dir, name, O_RDONLY | O_CLOEXEC);
+	fd = openat(*dir, name, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
 	ret = store_sync_fd(fd);
@@ -262,9 +334,7 @@ sync_segment(void *ctx, uint64_t segment)
 int
 segment_sync_all(int dir)
 {
-	struct sync_context sync = {.dir = dir};
-
-	return for_each_segment(dir, sync_segment, &sync);
+	return for_each_segment(dir, sync_segment, &dir);
 }
 
 struct trim_context {

@@ -23,15 +23,6 @@
  */
 #define HUGE_SIZE (1 << 20)
 
-static uint64_t
-now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
 /* ---------------------------------------------------------------- the lcore's side */
 
 struct segment_entry *
@@ -91,7 +82,7 @@ static void
 set_ready(struct segment_entry *e)
 {
 	e->held = false;
-	atomic_store_explicit(&e->used_at, now_ns(), memory_order_relaxed);
+	atomic_store_explicit(&e->used_at, store_now_ns(CLOCK_MONOTONIC_COARSE), memory_order_relaxed);
 	atomic_store_explicit(&e->state, ENTRY_READY, memory_order_release);
 }
 
@@ -182,12 +173,11 @@ static bool
 open_entry(struct segment_entry *e)
 {
 	struct stat st = {0};
-	bool direct;
 
 	e->map = NULL;
 	e->size = 0;
 	e->on_memory = e->capture->on_memory;
-	e->fd = segment_open(e->capture->dir, e->segment, O_RDONLY, &direct);
+	e->fd = segment_open(e->capture->dir, e->segment, O_RDONLY);
 	if (e->fd < 0 && is_transient(e->fd))
 		return true;
 	if (e->fd >= 0 && e->on_memory && fstat(e->fd, &st) == 0 && st.st_blksize >= HUGE_SIZE) {
@@ -202,7 +192,7 @@ open_entry(struct segment_entry *e)
 		}
 	}
 	e->error = e->fd < 0 ? e->fd : 0;
-	atomic_store_explicit(&e->used_at, now_ns(), memory_order_relaxed);
+	atomic_store_explicit(&e->used_at, store_now_ns(CLOCK_MONOTONIC_COARSE), memory_order_relaxed);
 	atomic_store_explicit(&e->state, e->fd < 0 ? ENTRY_FAILED : ENTRY_READY, memory_order_release);
 	return false;
 }
@@ -226,7 +216,7 @@ static bool
 tend_entries(struct segments *s)
 {
 	uint32_t top = atomic_load_explicit(&s->top, memory_order_acquire);
-	uint64_t now = now_ns();
+	uint64_t now = store_now_ns(CLOCK_MONOTONIC_COARSE);
 	bool any = false;
 
 	for (uint32_t i = 0; i < top; i++) {

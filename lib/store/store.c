@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "newest.h"
@@ -32,6 +33,20 @@ store_err(int err, char *errbuf, const char *format, ...)
 		va_end(args);
 	}
 	return err;
+}
+
+bool
+store_err_full(int err, char *errbuf, const char *at, const char *on)
+{
+	struct statvfs fs;
+
+	if (statvfs(on, &fs) < 0)
+		return false;
+	store_err(err, errbuf,
+		"%s: no space left: the next chunk needs 1 MiB and the file system has %" PRIu64
+		" KiB; make room or use another --store",
+		at, (uint64_t)fs.f_bavail * fs.f_frsize / 1024);
+	return true;
 }
 
 int
@@ -212,6 +227,20 @@ store_set_active(int dir, const char *name)
 	if (renameat(dir, ACTIVE_NAME_NEW, dir, ACTIVE_NAME) < 0)
 		return -errno;
 	return store_sync_fd(dir);
+}
+
+void
+store_remove_directory(int store_dir, const char *name)
+{
+	static const char *const files[] = {HEAD_NAME, "capture.json", "capture.json.new"};
+	int dir = openat(store_dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (dir < 0)
+		return;
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		unlinkat(dir, files[i], 0);
+	close(dir);
+	unlinkat(store_dir, name, AT_REMOVEDIR);
 }
 
 /* Two writers that begin at once take turns, or they would take the same sequence number. Released by closing. */

@@ -10,16 +10,44 @@
  */
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "sl_store.h"
 
 /** Fill an error buffer (NULL is allowed) and return err, so that `return store_err(...)` reads well. */
 int store_err(int err, char *errbuf, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/**
+ * The line for a file system that has no room for a chunk.
+ *
+ * @param at  what found none
+ * @param on  what is on that file system
+ * @return whether it could be asked; if not, nothing is filled in
+ */
+bool store_err_full(int err, char *errbuf, const char *at, const char *on);
+
+/** Time of a clock, ns. */
+static inline uint64_t
+store_now_ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/** Whether an error means that the file system is full. */
+static inline bool
+store_is_full(int err)
+{
+	return err == -ENOSPC || err == -EDQUOT;
+}
 
 /** A random UUID. */
 int store_uuid_make(struct sl_uuid *uuid);
@@ -150,6 +178,9 @@ void head_commit(struct store_head *head, uint64_t committed);
 #define SEGMENT_NAME_SIZE 16
 #define SEGMENT_MAX 100000000u /* eight digits */
 
+/** How much time a power loss may take of a running capture; see docs/store_format.rst. */
+#define SYNC_INTERVAL_NS 5000000000u
+
 /** "00000000.seg" */
 void segment_name(uint64_t segment, char name[SEGMENT_NAME_SIZE]);
 
@@ -163,10 +194,35 @@ bool store_on_memory(int fd);
  * Open a segment, with O_DIRECT where the file system takes it.
  *
  * @param flags   O_RDONLY or O_RDWR | O_CREAT
- * @param[out] direct  whether it is O_DIRECT
  * @return descriptor or -errno
  */
-int segment_open(int dir, uint64_t segment, int flags, bool *direct);
+int segment_open(int dir, uint64_t segment, int flags);
+
+/**
+ * Give a segment that is being written more slots. Their size is set, so that writes do not extend the file: extending
+ * ones leave io_uring's fast path. Near the end of the space the steps shrink, so that the disk can be filled to the last
+ * MiB.
+ *
+ * @param slot  how many it has
+ * @param step  how many more it should have
+ * @param[out] what  the system call that failed
+ * @return how many it has now, or -errno
+ */
+int segment_allocate(int fd, bool on_memory, uint32_t slot, uint32_t step, const char **what);
+
+/**
+ * Write bytes of a slot; where O_DIRECT was taken and is refused now, without it.
+ *
+ * @param from, used  bytes [from, used) of the slot
+ * @return 0 or -errno
+ */
+int segment_write(int fd, uint32_t slot, const uint8_t *data, uint32_t from, uint32_t used);
+
+/** Give back the space of a slot behind `used` bytes, if that is worth it. */
+void segment_punch(int fd, uint32_t slot, uint32_t used);
+
+/** End a segment and close it: so many slots are kept, and durable. Without any it is removed. @return 0 or -errno */
+int segment_end(int dir, int fd, uint64_t segment, uint32_t slots);
 
 /** Read all of a slot; what lies beyond the end of the file reads as zeroes. @return 0 or -errno */
 int segment_read(int fd, uint32_t slot, void *buf);
@@ -207,6 +263,12 @@ void store_note_sequence(int lock, uint64_t sequence);
 
 /** Make a store's directory if it is missing. @param[out] on_memory  whether it lies on tmpfs or the like */
 int store_make(const char *store, bool *on_memory, char *errbuf);
+
+/**
+ * Remove a capture's directory that has no segments: the files that this library makes, and then itself, if nobody else
+ * has put anything into it.
+ */
+void store_remove_directory(int store_dir, const char *name);
 
 /** Point `active` at a capture, in one step. */
 int store_set_active(int dir, const char *name);

@@ -51,8 +51,6 @@ struct sl_store_writer *test_live_writer(const char *store, const char *name, st
 /** For what happens within milliseconds on a machine that is not busy. */
 #define TEST_WAIT_MS 30000
 
-uint64_t test_now_ns(void);
-
 /** Check that a closed capture holds the test traffic from packet *next on, and advance it. */
 void test_check_capture(const char *store, const char *name, uint64_t *next);
 
