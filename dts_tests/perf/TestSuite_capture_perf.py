@@ -97,12 +97,16 @@ class TestCapturePerf(TestSuite):
 
         for size in SIZES:
             fastest = once(size, 0)
-            low, high = 0.0, fastest["accepted_pps"] * 1.5
+            low, high, without_loss = 0.0, fastest["accepted_pps"] * 1.5, 0.0
             for _ in range(10):
                 rate = (low + high) / 2
-                held = all(told["offered"] == told["accepted"] for told in (once(size, rate) for _ in range(HELD_RUNS)))
+                runs = [once(size, rate) for _ in range(HELD_RUNS)]
+                held = all(told["offered"] == told["accepted"] for told in runs)
                 low, high = (rate, high) if held else (low, rate)
-            rows.append({"size": size, "zero_loss_pps": low, "offered_pps": fastest["offered_pps"],
+                if held:
+                    # a generator that shares its CPU offers less than it is asked for
+                    without_loss = max(without_loss, min(told["offered_pps"] for told in runs))
+            rows.append({"size": size, "zero_loss_pps": without_loss, "offered_pps": fastest["offered_pps"],
                          "accepted_pps": fastest["accepted_pps"], "bytes_s": fastest["accepted_bytes_s"]})  # fmt: skip
             log(f"net_ring {size}: {rows[-1]}")
             print(rows[-1])
