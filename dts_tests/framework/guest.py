@@ -2,6 +2,7 @@
 """A virtual machine under software emulation, for kernels that this machine has not: see dts_tests/guest/.
 
 It is an initramfs of Debian's cloud kernel, busybox, NFS server and client, the sluice of this run and files of the test.
+A test may plug NICs into it.
 Scripts go to it through a virtio-serial port, one at a time; what goes on at the same time is started there with `&`.
 """
 
@@ -14,7 +15,7 @@ import select
 import shlex
 import subprocess
 import time
-from typing import Callable, Mapping
+from typing import Callable, Mapping, Sequence
 
 from .exception import TestCaseVerifyError
 from .run import REPO, SLUICE, Result, run
@@ -22,9 +23,9 @@ from .run import REPO, SLUICE, Result, run
 SCRIPTS = os.path.join(REPO, "dts_tests", "guest")
 CACHE = os.environ.get("SLUICE_GUEST_CACHE", os.path.join(REPO, "build-check", "guest"))
 # Never KVM: a virtual machine in a virtual machine may hang, and every machine has software emulation.
-QEMU = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-M", "pc", "-smp", "2", "-no-reboot"]
+QEMU = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-no-reboot"]
 QEMU += ["-nodefaults", "-display", "none"]
-KERNEL_WORDS = "console=ttyS0 panic=-1 quiet random.trust_cpu=on mitigations=off cryptomgr.notests"
+KERNEL_WORDS = "console=ttyS0 panic=-1 quiet random.trust_cpu=on mitigations=off cryptomgr.notests intel_iommu=on"
 
 
 def supported() -> bool:
@@ -40,14 +41,16 @@ class Guest:
         kernel: Its `uname -r`.
     """
 
-    def __init__(self, directory: str, files: Mapping[str, str], memory: int = 1024):
+    def __init__(self, directory: str, files: Mapping[str, str], memory: int = 1024, hardware: Sequence[str] = ("-M", "pc")):
         """
         Args:
             directory: For the initramfs and the console's log.
             files: Path on this machine -> path in the guest.
             memory: MiB.
+            hardware: qemu's options for the machine and what is plugged into it.
         """
         self.directory, self.files, self.memory = directory, dict(files), memory
+        self.hardware = list(hardware)
         self.console_path = os.path.join(directory, "console.log")
         self.popen: subprocess.Popen | None = None
         self.number = 0
@@ -63,7 +66,7 @@ class Guest:
         initramfs = os.path.join(self.directory, "initramfs.cpio")
         words = [f"{path}={inside}" for path, inside in self.files.items()]
         run([os.path.join(SCRIPTS, "initramfs.sh"), CACHE, initramfs, SLUICE, *words], timeout=120)
-        command = [*QEMU, "-m", str(self.memory), "-kernel", kernel, "-initrd", initramfs, "-append", KERNEL_WORDS]
+        command = [*QEMU, *self.hardware, "-m", str(self.memory), "-kernel", kernel, "-initrd", initramfs, "-append", KERNEL_WORDS]
         command += ["-serial", f"file:{self.console_path}", "-chardev", "stdio,id=port,signal=off"]
         command += ["-device", "virtio-serial-pci", "-device", "virtserialport,chardev=port"]
         start = time.monotonic()

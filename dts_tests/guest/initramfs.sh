@@ -16,7 +16,7 @@ stage=$(mktemp -d "$out.XXXXXX")
 trap 'rm -rf "$stage"' EXIT
 programs=("$root"/usr/sbin/{rpc.nfsd,rpc.mountd,exportfs,nfsdcld} "$root"/sbin/{rpcbind,rpc.statd,mount.nfs,umount.nfs,sm-notify}
 	"$root/sbin/mke2fs")
-modules="virtio_pci virtio_console loop ext4 nfsd nfsv3 nfsv4"
+modules="virtio_pci virtio_console loop ext4 nfsd nfsv3 nfsv4 vfio-pci vfio_iommu_type1"
 
 cd "$stage"
 chmod 755 .

@@ -118,8 +118,13 @@ void port_ethdev_tick(struct port *port, uint64_t now);
 /** Value of a devarg such as iface= in a port's text, copied. @return whether it is there */
 bool port_devarg(const char *text, const char *key, char *value, size_t size);
 
-/** Mbufs with room for so many bytes each. @return NULL with rte_errno set */
-struct rte_mempool *port_make_pool(const char *name, unsigned int size, uint32_t room, int socket);
+/**
+ * Mbufs with room for so many bytes each.
+ *
+ * @param dma  a device is to write to them: without it, and without hugepages, they have no bus addresses
+ * @return NULL with rte_errno set
+ */
+struct rte_mempool *port_make_pool(const char *name, unsigned int size, uint32_t room, int socket, bool dma);
 
 /** What the queues of a port may need of a pool: descriptors, bursts, and what is on its way. */
 unsigned int port_pool_size(const struct sl_live_params *params, bool merge);

@@ -23,6 +23,7 @@
 #define NIC_MTU 9600u /* jumbo frames are no reason to lose packets; a NIC may take less */
 #define TX_DESCRIPTORS 512u /* never used, but some drivers want as many TX queues as RX queues */
 #define MBUF_OVERHEAD 448u /* header, headroom, mempool's own, alignment */
+#define DMA_PAGE 4096u /* without hugepages an mbuf of a device has pages to itself, to be in one piece for it */
 #define DEVICE_CLOCK_LOOK_NS 20000000
 #define RSS_KEY_MAX 64u
 
@@ -48,6 +49,13 @@ data_room(const struct sl_port_spec *spec)
 	return room < DATA_ROOM_MAX ? room : DATA_ROOM_MAX;
 }
 
+/* Whether a device writes to the mbufs, by their bus addresses; virtual ones have the CPU copy into them. */
+static bool
+dma(const struct sl_port_spec *spec)
+{
+	return spec->kind == SL_PORT_PCI;
+}
+
 unsigned int
 port_pool_size(const struct sl_live_params *params, bool merge)
 {
@@ -63,7 +71,8 @@ port_pool_size(const struct sl_live_params *params, bool merge)
 size_t
 port_ethdev_memory(const struct sl_port_spec *spec, const struct sl_live_params *params, bool merge)
 {
-	size_t mbufs = (size_t)port_pool_size(params, merge) * (data_room(spec) + MBUF_OVERHEAD);
+	size_t mbuf = data_room(spec) + MBUF_OVERHEAD;
+	size_t mbufs = (size_t)port_pool_size(params, merge) * (dma(spec) ? RTE_ALIGN_CEIL(mbuf, DMA_PAGE) : mbuf);
 	size_t frames = (size_t)params->queues * devarg_number(spec, "framecnt") * 32; /* net_af_packet's tables */
 
 	return mbufs + frames + (params->queues * PORT_RX_DESCRIPTORS * 64) + (4u << 20);
@@ -115,6 +124,18 @@ find_port(struct port *port, char *errbuf)
 	return 0;
 }
 
+/* A driver that does not tell its largest MTU (e1000) tells its longest frame. */
+static uint32_t
+largest_mtu(const struct rte_eth_dev_info *info)
+{
+	const uint32_t overhead = RTE_ETHER_HDR_LEN + RTE_ETHER_CRC_LEN;
+	uint32_t mtu = info->max_mtu;
+
+	if (mtu == UINT16_MAX && info->max_rx_pktlen > overhead)
+		mtu = info->max_rx_pktlen - overhead;
+	return RTE_MIN(mtu, NIC_MTU);
+}
+
 static void
 configure_rss(const struct rte_eth_dev_info *info, unsigned int queues, struct rte_eth_conf *conf)
 {
@@ -164,12 +185,11 @@ set_up_queues(struct port *port, const struct rte_eth_dev_info *info, const stru
 }
 
 struct rte_mempool *
-port_make_pool(const char *name, unsigned int size, uint32_t room, int socket)
+port_make_pool(const char *name, unsigned int size, uint32_t room, int socket, bool dma)
 {
 	struct rte_pktmbuf_pool_private private = {.mbuf_data_room_size = (uint16_t)(room + RTE_PKTMBUF_HEADROOM)};
-	/* Without hugepages every mbuf would have a page to itself, so that it is in one piece for a device: none is
-	 * there. */
-	unsigned int flags = rte_eal_has_hugepages() ? 0 : RTE_MEMPOOL_F_NO_IOVA_CONTIG;
+	/* Mbufs without bus addresses, which no device may be given, share pages where these are small. */
+	unsigned int flags = dma || rte_eal_has_hugepages() ? 0 : RTE_MEMPOOL_F_NO_IOVA_CONTIG;
 	struct rte_mempool *pool;
 
 	pool = rte_mempool_create_empty(name, size, (unsigned int)sizeof(struct rte_mbuf) + private.mbuf_data_room_size,
@@ -195,7 +215,7 @@ make_pool(struct port *port, const struct sl_live_params *params, bool merge, ui
 	char name[32];
 
 	snprintf(name, sizeof(name), "sl-port%u", port->number);
-	port->pool = port_make_pool(name, size, room, rte_eth_dev_socket_id(port->id));
+	port->pool = port_make_pool(name, size, room, rte_eth_dev_socket_id(port->id), dma(&port->spec));
 	if (port->pool)
 		return 0;
 	return port_err(-ENOMEM, errbuf, "--port %s: no memory for %u packet buffers of %u bytes: %s", port->spec.text,
@@ -245,7 +265,7 @@ port_ethdev_open(struct port *port, const struct sl_live_params *params, bool me
 	conf.rxmode.offloads = info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_TIMESTAMP;
 	if (port->spec.kind == SL_PORT_PCI) {
 		conf.rxmode.offloads |= info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER;
-		conf.rxmode.mtu = RTE_MIN((uint32_t)info.max_mtu, NIC_MTU);
+		conf.rxmode.mtu = largest_mtu(&info);
 		if (!(conf.rxmode.offloads & RTE_ETH_RX_OFFLOAD_SCATTER))
 			room = RTE_MAX(room, conf.rxmode.mtu + 64);
 	}

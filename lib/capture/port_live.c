@@ -246,7 +246,8 @@ make_rings(struct sl_live *live, const struct sl_live_params *params, char *errb
 	live_make_streams(live);
 	if (!interfaces)
 		return 0;
-	live->pool = port_make_pool("sl-interfaces", interface_pool_size(params), INTERFACE_DATA_ROOM, SOCKET_ID_ANY);
+	live->pool =
+		port_make_pool("sl-interfaces", interface_pool_size(params), INTERFACE_DATA_ROOM, SOCKET_ID_ANY, false);
 	if (!live->pool)
 		return port_err(-ENOMEM, errbuf, "no memory for packet buffers: %s", rte_strerror(rte_errno));
 	return 0;
