@@ -13,10 +13,9 @@ import struct
 import time
 
 from api.test import log, verify, write_performance_json
-from framework import lua, run, telemetry, traffic
+from framework import lua, run, telemetry, traffic, wire
 from framework.run import SLUICE, Process
 from framework.test_suite import TestSuite, perf_test
-from framework.wire import Wire
 
 SECONDS = float(os.environ.get("SLUICE_LIVE_SECONDS", "10"))
 # tcpreplay's options for each load; None: silence.
@@ -24,15 +23,6 @@ LOADS = {"idle": None, "1 Gb/s": ("--mbps=1000",), "at the limit": ("--topspeed"
 # Of one CPU, in silence.
 IDLE_CPU = 0.01
 FILE_BYTES = 1_000_000
-
-
-def cpu_seconds(pid: int) -> float:
-    """CPU time of a process's threads that still run, exact."""
-    total = 0
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as file:
-            total += int(file.read().split()[0])
-    return total / 1e9
 
 
 def last_packet(path: str) -> float:
@@ -57,26 +47,26 @@ class TestLivePerf(TestSuite):
         """One load: rates, losses, lags of all files, CPU of both."""
         store, out = f"{self.tmpfs_dir()}/store", f"{self.dir}/out"
         shutil.rmtree(out, ignore_errors=True)
-        wire = Wire(self)
+        cable = wire.Wire(self)
         fields = {"Split": f"--split-byte {FILE_BYTES}", "FileName": "--filename-epoch-nsec", "MinFree": 0}
         targets = [lua.target("all", f"{out}/all", **fields), lua.target("tcp", f"{out}/tcp", "tcp", **fields)]
         config = lua.write_config(f"{self.dir}/c.lua", targets, {"FollowStart": True})
-        words = [*wire.inside, SLUICE, "capture", "--store", store, "--no-huge", "--port", "b0", "--keep-free", "0"]
+        words = [*cable.inside, SLUICE, "capture", "--store", store, "--no-huge", "--port", "b0", "--keep-free", "0"]
         with Process(words) as capture:
             capture.wait_until(lambda: os.path.lexists(f"{store}/active"), 30, "an active capture")
-            capture.wait_until(lambda: telemetry.ask(capture.pid, "/sluice/capture"), 30, "a capture that runs")
+            wire.told(capture)
             with run.push_start(config, store, "--state-dir", f"{self.dir}/state", "--log-dir", f"{self.dir}/log") as push:
                 push.wait_until(lambda: telemetry.ask(push.pid, "/sluice/push"), 30, "a push that runs")
                 time.sleep(1)  # what starting costs is not counted
-                before = cpu_seconds(capture.pid), cpu_seconds(push.pid)
+                before = [run.cpu_seconds(process.pid) for process in (capture, push)]
                 sent = 0.0
                 if options is None:
                     time.sleep(SECONDS)
                 else:
-                    words = [*wire.inside, "tcpreplay", "-q", "-K", "-i", "a0", "--loop=0", f"--duration={SECONDS:g}", *options]
+                    words = [*cable.inside, "tcpreplay", "-q", "-K", "-i", "a0", "--loop=0", f"--duration={SECONDS:g}", *options]
                     told = run.run([*words, self.file], timeout=6 * SECONDS + 60).out
                     sent = float(re.search(r"([\d.]+) Mbps", told)[1]) / 1000
-                used = [after - b for after, b in zip((cpu_seconds(capture.pid), cpu_seconds(push.pid)), before)]
+                used = [run.cpu_seconds(process.pid) - at for process, at in zip((capture, push), before)]
                 # What is open now is closed by the stop, and not by the traffic.
                 lags = []
                 for name in run.list_files(out, ".pcap") if os.path.isdir(out) else []:

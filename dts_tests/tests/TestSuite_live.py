@@ -16,15 +16,6 @@ from framework.test_suite import TestSuite, func_test
 ROLLS = 5
 
 
-def cpu_seconds(pid: int) -> float:
-    """CPU time of a process's threads; not sampled by the timer's ticks, as /proc/PID/stat may be."""
-    total = 0
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as file:
-            total += int(file.read().split()[0])
-    return total / 1e9
-
-
 class TestLive(TestSuite):
     """Follow."""
 
@@ -143,9 +134,9 @@ class TestLive(TestSuite):
                 maker.wait(30)
             # The importer's standard input stays open here: the capture goes on in silence.
             time.sleep(4)
-            before = cpu_seconds(push.pid)
+            before = run.cpu_seconds(push.pid)
             time.sleep(8)
-            used = (cpu_seconds(push.pid) - before) / 8
+            used = (run.cpu_seconds(push.pid) - before) / 8
             names = run.list_files(out, ".pcap")
             late = []
             for name in names:

@@ -15,7 +15,7 @@ import threading
 
 import pytest
 from api.test import verify
-from framework import chunks, guest, pcap, traffic
+from framework import guest, pcap, store, traffic
 from framework.test_suite import TestSuite, func_test
 
 # PCI address -> DPDK's driver, and the NIC as qemu's option says it.
@@ -27,18 +27,13 @@ PORTS = [word for address in NICS for word in ("--port", address)]
 PLUGINS = ("bus_pci", "bus_vdev", "mempool_ring", "net_e1000", "net_virtio")
 # Bytes of a frame without its checksum: qemu pads what is shorter.
 SHORTEST, LONGEST = 60, 9014
-# Give the NICs to DPDK, and hugepages.
-PREPARE = """
-for nic in %s; do
-	device=/sys/bus/pci/devices/$nic
-	echo vfio-pci >$device/driver_override
-	[ ! -e $device/driver ] || echo $nic >$device/driver/unbind
-	echo $nic >/sys/bus/pci/drivers_probe
-done
-mkdir -p /dev/hugepages
-mount -t hugetlbfs none /dev/hugepages
-echo 100 >/proc/sys/vm/nr_hugepages
+BIND = """
+device=/sys/bus/pci/devices/%s
+echo %s >$device/driver_override
+[ ! -e $device/driver ] || echo $(basename $device) >$device/driver/unbind
+echo $(basename $device) >/sys/bus/pci/drivers_probe
 """
+HUGEPAGES = "mkdir -p /dev/hugepages; mount -t hugetlbfs none /dev/hugepages; echo 100 >/proc/sys/vm/nr_hugepages"
 
 
 class TestNic(TestSuite):
@@ -59,6 +54,7 @@ class TestNic(TestSuite):
         self.guest = self.enter(guest.Guest(self.suite_dir, files, hardware=hardware))
         # plugins know each other by these names
         self.guest.run(f"for path in {directory}/*; do ln -s $path /lib/$(basename $path).23; done")
+        self.guest.run(HUGEPAGES + "".join(BIND % (address, "vfio-pci") for address in NICS))
         self.frames: list[list[bytes]] = []
         self.wires: list[socket.socket] = []
         for number in range(len(NICS)):
@@ -77,62 +73,65 @@ class TestNic(TestSuite):
         thread.start()
         return thread
 
-    def _start(self, store: str, *options: str) -> None:
+    def _start(self, path: str, *options: str) -> None:
         """A capture that runs in the guest, from all NICs."""
         words = " ".join((*PORTS, *options))
-        self.guest.run(f"sluice capture --store {store} --keep-free 0 {words} >{store}.log 2>&1 & echo $! >{store}.pid")
+        self.guest.run(f"sluice capture --store {path} --keep-free 0 {words} >{path}.log 2>&1 & echo $! >{path}.pid")
         self.guest.wait_until(
             lambda: "capture" in self.guest.run("sluice status 2>/dev/null", rc=None).out, 60,
-            lambda: f"a capture; it says {self.guest.run(f'cat {store}.log').out}",
+            lambda: f"a capture; it says {self.guest.run(f'cat {path}.log').out}",
         )  # fmt: skip
 
-    def _count(self, store: str) -> int:
-        told = self.guest.run(f"sluice store info --store {store} 2>&1", rc=None).out
+    def _count(self, path: str) -> int:
+        told = self.guest.run(f"sluice store info --store {path} 2>&1", rc=None).out
         return next((int(line.split()[1]) for line in told.splitlines() if line.startswith("packets:")), 0)
 
-    def _stop(self, store: str) -> str:
+    def _stop(self, path: str) -> str:
         """Returns what it said."""
-        script = f"kill $(cat {store}.pid); while kill -0 $(cat {store}.pid) 2>/dev/null; do sleep 0.2; done; cat {store}.log"
+        script = f"kill $(cat {path}.pid); while kill -0 $(cat {path}.pid) 2>/dev/null; do sleep 0.2; done; cat {path}.log"
         return self.guest.run(script).out
 
-    def _read(self, store: str, name: str = "") -> list[chunks.Chunk]:
-        """The chunks of a capture in the guest, the active one by default."""
-        capture = name or self.guest.run(f"readlink {store}/active").out.strip()
-        slots = int(self.guest.run(f"sluice store info --store {store} {capture} 2>/dev/null | sed -n 's/^chunks: *//p'").out.split()[0])
-        packed = self.guest.run(f"head -c {slots * chunks.MIB} {store}/{capture}/00000000.seg | gzip -1 | base64").out
-        os.makedirs(f"{self.dir}/store/{capture}")
-        with open(f"{self.dir}/store/{capture}/00000000.seg", "wb") as file:
+    def _read(self, path: str, name: str = "") -> store.Stored:
+        """A capture in the guest, the active one by default."""
+        capture = name or self.guest.run(f"readlink {path}/active").out.strip()
+        told = self.guest.run(f"sluice store info --store {path} {capture} 2>/dev/null | sed -n 's/^chunks: *//p'").out
+        size, here = int(told.split()[0]) * store.CHUNK, f"{self.dir}/store/{capture}"
+        packed = self.guest.run(f"head -c {size} {path}/{capture}/00000000.seg | gzip -1 | base64").out
+        os.makedirs(here)
+        with open(f"{here}/00000000.seg", "wb") as file:
             file.write(gzip.decompress(base64.b64decode(packed)))
-        return chunks.read_chunks(f"{self.dir}/store", capture)
+        with open(f"{here}/capture.json", "wb") as file:
+            file.write(self.guest.read(f"{path}/{capture}/capture.json"))
+        return store.stored(f"{self.dir}/store", capture)
 
-    def _verify_frames(self, found: list[chunks.Chunk], expected: list[list[bytes]]) -> None:
+    def _verify_frames(self, found: store.Stored, expected: list[list[bytes]]) -> None:
         for number, frames in enumerate(expected):
-            pairs = [pair for chunk in found for pair in zip(chunk.packets, chunk.ports) if pair[1] == number]
-            got = [packet.data for packet, _ in pairs]
+            got = [packet.data for packet, port in zip(found.packets, found.ports) if port == number]
             first = next((i for i, (a, b) in enumerate(zip(got, frames)) if a != b), min(len(got), len(frames)))
             verify(got == frames, f"port {number}: {len(got)} frames, {len(frames)} were sent; the first other one is {first}")
-            verify(all(packet.len == len(packet.data) for packet, _ in pairs), f"port {number}: lengths on the wire")
-        times = [packet.ts for chunk in found for packet in chunk.packets]
+        verify(all(packet.len == len(packet.data) for packet in found.packets), "lengths on the wire")
+        times = [packet.ts for packet in found.packets]
         verify(times == sorted(times), "time goes back")
 
     @func_test
     def test_kernel_driver(self) -> None:
-        """A NIC that the kernel has, or that is not there, is refused; then DPDK gets them.
+        """A NIC that the kernel has, or that is not there, is refused.
 
         **Steps:**
-            * Capture from the virtio NIC while virtio-pci has it; from an address without a device.
-            * Bind both to vfio-pci, reserve hugepages; capture for a second in silence.
+            * Bind the virtio NIC to virtio-pci; capture from it; from an address without a device.
+            * Bind it to vfio-pci again; capture from both NICs for a second in silence.
 
         **Verify:**
             * Exit status 2; a line names the port and the kernel's driver, or says that no device is there.
             * Exit status 0; both drivers of DPDK are named.
         """
         address = list(NICS)[1]
+        self.guest.run(BIND % (address, "virtio-pci"))
         refused = self.guest.run(f"sluice capture --store /tmp/none --port {address} --duration 1", rc=2).out
         verify(f"--port {address}:" in refused and "virtio-pci" in refused, refused)
         refused = self.guest.run("sluice capture --store /tmp/none --port 0000:00:1e.0 --duration 1", rc=2).out
         verify("0000:00:1e.0" in refused, refused)
-        self.guest.run(PREPARE % " ".join(NICS))
+        self.guest.run(BIND % (address, "vfio-pci"))
         told = self.guest.run(f"sluice capture --store /tmp/quiet {' '.join(PORTS)} --duration 1").out
         for address, (driver, _) in NICS.items():
             verify(f"{address} ({driver}, " in told, told)
@@ -149,16 +148,16 @@ class TestNic(TestSuite):
             * Of each port the store has the frames that were sent, bytes and order, none lost; times do not go back.
         """
         for options in ((), ("--no-huge",)):
-            store = f"/tmp/frames{len(options)}"
-            self._start(store, *options)
+            path = f"/tmp/frames{len(options)}"
+            self._start(path, *options)
             senders = [self._send(number, frames) for number, frames in enumerate(self.frames)]
             wanted = sum(map(len, self.frames))
-            self.guest.wait_until(lambda: self._count(store) >= wanted, 90, lambda: f"{self._count(store)} of {wanted}")
+            self.guest.wait_until(lambda: self._count(path) >= wanted, 90, lambda: f"{self._count(path)} of {wanted}")
             for sender in senders:
                 sender.join(10)
-            told = self._stop(store)
+            told = self._stop(path)
             verify(f" {wanted} packets, " in told and "lost: 0 missed by the port, 0 without a buffer, 0 since" in told, told)
-            self._verify_frames(self._read(store), self.frames)
+            self._verify_frames(self._read(path), self.frames)
 
     @func_test
     def test_kill(self) -> None:
@@ -170,18 +169,18 @@ class TestNic(TestSuite):
         **Verify:**
             * The second capture has the others, whole and in order; the first one is closed, with its 500 frames.
         """
-        store, half = "/tmp/kill", self.frames[0][:500]
-        self._start(store)
+        path, half = "/tmp/kill", self.frames[0][:500]
+        self._start(path)
         self._send(0, half)
-        self.guest.wait_until(lambda: self._count(store) >= len(half), 60, "the first frames")
-        first = self.guest.run(f"readlink {store}/active; kill -9 $(cat {store}.pid)").out.split()[0]
+        self.guest.wait_until(lambda: self._count(path) >= len(half), 60, "the first frames")
+        first = self.guest.run(f"readlink {path}/active; kill -9 $(cat {path}.pid)").out.split()[0]
         self.guest.wait_until(lambda: "capture" not in self.guest.run("sluice status 2>/dev/null", rc=None).out, 20, "a death")
-        self._start(store)
+        self._start(path)
         others = self.frames[0][500:900]
         self._send(0, others)
-        self.guest.wait_until(lambda: self._count(store) >= len(others), 60, "the other frames")
-        self._stop(store)
-        self._verify_frames(self._read(store), [others, []])
-        self._verify_frames(self._read(store, first), [half, []])
-        listed = self.guest.run(f"sluice store ls --store {store}").out
+        self.guest.wait_until(lambda: self._count(path) >= len(others), 60, "the other frames")
+        self._stop(path)
+        self._verify_frames(self._read(path), [others, []])
+        self._verify_frames(self._read(path, first), [half, []])
+        listed = self.guest.run(f"sluice store ls --store {path}").out
         verify("closed" in next(line for line in listed.splitlines() if first in line), listed)
