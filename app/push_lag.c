@@ -12,16 +12,16 @@
 #include <time.h>
 
 #define SAMPLES 32u /* chunk headers that are read to tell how long chunks are */
+#define STAYS                                                                                                          \
+	(2 * (uint64_t)SL_SEGMENT_CHUNKS * SL_CHUNK_SIZE) /* at the most, of what retention may not remove yet         \
+							   */
 #define HISTORY_S 10 /* how long what is known of the store's size holds */
-/* What retention keeps free unless it is told otherwise. */
-#define FREE_PERCENT 10u
-#define FREE_BYTES (UINT64_C(5) << 30)
 
 struct part {
 	struct sl_capture *capture;
 	uint64_t sequence;
 	uint64_t committed; /* at the newest look */
-	uint64_t asked_first, bytes, ns_from; /* of the newest question: targets often stand at the same place */
+	uint64_t asked_first, bytes, disk, ns_from; /* of the newest question: targets often stand at the same place */
 	bool asked;
 };
 
@@ -164,14 +164,21 @@ push_lag_look(struct push_lag_store *l, uint64_t lowest_sequence)
 
 /* ---------------------------------------------------------------- how far */
 
+/* What `read` chunks have, of all of them. */
+static uint64_t
+scaled(uint64_t sum, uint64_t read, uint64_t chunks)
+{
+	return read == 0 ? chunks * SL_CHUNK_SIZE : read == chunks ? sum : sum / read * chunks;
+}
+
 /*
- * Record bytes of the chunks from first on, and the time of the first one. The last one is always read: all others are
+ * Bytes of the chunks from first on, and the time of the first one. The last one is always read: all others are
  * full, if packets come fast enough that chunks must be estimated.
  */
 static void
 ask(struct push_lag_store *l, struct part *part, uint64_t first)
 {
-	uint64_t chunks = part->committed - first - 1, sum = 0, read = 0, last = 0;
+	uint64_t chunks = part->committed - first - 1, sum = 0, disk = 0, read = 0;
 	uint64_t samples = chunks < SAMPLES ? chunks : SAMPLES;
 	struct sl_chunk chunk;
 
@@ -180,21 +187,28 @@ ask(struct push_lag_store *l, struct part *part, uint64_t first)
 		if (sl_capture_peek(part->capture, first + i * chunks / samples, l->header, &chunk) != 0)
 			continue;
 		sum += chunk.records_len;
+		disk += sl_chunk_disk_bytes(&chunk);
 		read++;
 		if (part->ns_from == 0)
 			part->ns_from = chunk.min_ts;
 	}
+	part->bytes = scaled(sum, read, chunks);
+	part->disk = scaled(disk, read, chunks);
 	if (sl_capture_peek(part->capture, part->committed - 1, l->header, &chunk) == 0) {
-		last = chunk.records_len;
+		part->bytes += chunk.records_len;
+		part->disk += sl_chunk_disk_bytes(&chunk);
 		if (part->ns_from == 0)
 			part->ns_from = chunk.min_ts;
 	}
-	part->bytes = last + (read == 0 ? chunks * SL_CHUNK_SIZE : read == chunks ? sum : sum / read * chunks);
 	part->asked_first = first;
 	part->asked = true;
 }
 
-/* What the store can hold: what it holds now, and what is free beyond what retention keeps free. */
+/*
+ * What the store can hold before retention removes the oldest of it: what it holds now that may be removed, and what is
+ * free beyond what the newest live capture keeps free. A disk that is too full already is going to hold less. A store
+ * of imports alone, of which nothing is ever removed: all of it.
+ */
 static uint64_t
 capacity(struct push_lag_store *l)
 {
@@ -202,7 +216,8 @@ capacity(struct push_lag_store *l)
 	struct sl_capture_info *infos;
 	struct statvfs fs;
 	struct timespec now;
-	uint64_t bytes = 0, one;
+	struct sl_retention keep = {SL_RETENTION_DEFAULT_BYTES, SL_RETENTION_DEFAULT_PERCENT};
+	uint64_t bytes = 0, expiring = 0, all, stays, one;
 	size_t count;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
@@ -217,25 +232,35 @@ capacity(struct push_lag_store *l)
 
 		if (sl_capture_open(l->store, infos[i].name, &capture, errbuf) != 0)
 			continue;
-		if (sl_capture_disk_bytes(capture, &one) == 0)
-			bytes += one;
+		one = 0;
+		(void)sl_capture_disk_bytes(capture, &one);
+		if (infos[i].expires) {
+			expiring += one;
+			keep = infos[i].retention;
+		}
+		bytes += one;
 		sl_capture_close(capture);
 	}
 	free(infos);
+	if (expiring != 0)
+		bytes = expiring;
+	all = bytes;
 	if (statvfs(l->store, &fs) == 0) {
-		uint64_t size = (uint64_t)fs.f_blocks * fs.f_frsize, spare = (uint64_t)fs.f_bavail * fs.f_frsize;
-		uint64_t keep = size / 100 * FREE_PERCENT > FREE_BYTES ? size / 100 * FREE_PERCENT : FREE_BYTES;
+		uint64_t spare = (uint64_t)fs.f_bavail * fs.f_frsize;
+		uint64_t wanted = sl_retention_bytes(&keep, (uint64_t)fs.f_blocks * fs.f_frsize);
 
-		bytes += spare > keep ? spare - keep : 0;
+		all = bytes + spare > wanted ? bytes + spare - wanted : 0;
 	}
-	l->capacity = bytes;
-	return bytes;
+	/* the last segments of a capture are not removed while it is written */
+	stays = bytes < STAYS ? bytes : STAYS;
+	l->capacity = all > stays ? all : stays;
+	return l->capacity;
 }
 
 void
 push_lag_of(struct push_lag_store *l, const struct sl_position *position, struct push_lag *lag)
 {
-	uint64_t from = 0;
+	uint64_t from = 0, disk = 0;
 
 	*lag = (struct push_lag){0};
 	for (size_t i = 0; i < l->count; i++) {
@@ -252,6 +277,7 @@ push_lag_of(struct push_lag_store *l, const struct sl_position *position, struct
 			ask(l, part, first);
 		lag->chunks += part->committed - first;
 		lag->bytes += part->bytes;
+		disk += part->disk;
 		if (from == 0) {
 			from = part->ns_from;
 			lag->expires = sl_capture_info(part->capture)->expires;
@@ -264,5 +290,5 @@ push_lag_of(struct push_lag_store *l, const struct sl_position *position, struct
 	lag->ns = l->head_ns > from ? l->head_ns - from : 0;
 	uint64_t all = capacity(l);
 	if (all != 0)
-		lag->percent = lag->bytes >= all ? 100 : (unsigned int)((double)lag->bytes * 100 / (double)all);
+		lag->percent = disk >= all ? 100 : (unsigned int)((double)disk * 100 / (double)all);
 }

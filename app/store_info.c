@@ -144,8 +144,12 @@ store_info(const struct store_options *o)
 	printf("snap length:  %" PRIu32 "\n", info->snap_len);
 	printf("made:         %s on %s\n", start, info->host[0] ? info->host : "an unnamed host");
 	printf("source:       %s\n", info->source);
-	printf("expires:      %s\n",
-		info->expires ? "when the space is needed (a live capture)" : "never (deleted by hand only)");
+	if (info->expires)
+		printf("expires:      when the space is needed (a live capture that keeps %u %% and %" PRIu64
+		       " bytes free)\n",
+			info->retention.min_free_percent, info->retention.min_free_bytes);
+	else
+		printf("expires:      never (deleted by hand only)\n");
 	printf("chunks:       %" PRIu64 " (%" PRIu64 " to %" PRIu64 ", exclusive)\n",
 		sl_capture_committed(capture) - sl_capture_first(capture), sl_capture_first(capture),
 		sl_capture_committed(capture));

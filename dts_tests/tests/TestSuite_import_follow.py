@@ -569,7 +569,7 @@ class TestImportFollow(TestSuite):
 
         **Verify:**
             * With --roll no capture has packets of more than one minute, out of order ones apart. All packets are there once, in order.
-            * Only captures of --keep-free are marked as deletable.
+            * Only captures of --keep-free are marked as deletable, and say what is kept free.
         """
         self.split("-C", "1")
         for name, options in (("time", ("--roll", "60")), ("size", ("--roll-size", "2M", "--keep-free", "1"))):
@@ -585,6 +585,8 @@ class TestImportFollow(TestSuite):
             verify(len([part for part in parts if part.packets]) >= 4, f"{name}: {len(parts)} captures")
             for part in parts:
                 verify(bool(part.info.get("expires")) == (name == "size"), f"{name}: {part.info}")
+                kept = (part.info.get("keep_free_percent"), part.info.get("keep_free_bytes"))
+                verify(kept == ((1, 0) if name == "size" else (None, None)), f"{name}: {part.info}")
                 clock, minutes = 0, set()
                 for item in part.packets:
                     clock = max(clock, item.ts)

@@ -259,23 +259,10 @@ class TestStatus(TestSuite):
             * Standard error and the target's log say 50 and 80 percent once each, status has a warning and the percentage; nothing is said
               of the other target. Once it has caught up the warning is gone.
         """
-        place = self.tmpfs_dir()
-        small = self.enter(_Tmpfs(place, "300m"))
-        store = f"{small}/store"
-        # more than the blocks that a target fills before it lags
         packets = 250000
-        capture = traffic.make_traffic(f"{self.dir}/large.pcap", packets=packets, duration=300, seed=7, start=START)
-        run.import_capture(store, capture)
-        [name] = [entry for entry in os.listdir(store) if os.path.isdir(f"{store}/{entry}") and not os.path.islink(f"{store}/{entry}")]
-        with open(f"{store}/{name}/capture.json", encoding="utf-8") as file:
-            about = json.load(file)
-        with open(f"{store}/{name}/capture.json", "w", encoding="utf-8") as file:
-            json.dump({**{key: item for key, item in about.items() if key != "crc"}, "expires": 1}, file)
+        store = self._history(packets)
         wall = f"{self.dir}/wall"
-        with open(wall, "w", encoding="ascii"):
-            pass
-        targets = [lua.target("good", f"{self.dir}/good/x", MinFree=0), lua.target("bad", f"{wall}/x", MinFree=0)]
-        push = self._push("push", targets, store)
+        push = self._held_up(store, wall)
         push.wait_until(lambda: "more than 80 %" in push.err, 60, "a warning")
         bad = self._target("bad", 1)
         verify(bad["lag_percent"] >= 80 and f"{bad['lag_percent']} %" in bad["warning"], f"{bad}")
@@ -296,6 +283,52 @@ class TestStatus(TestSuite):
         verify("warning" not in bad and bad["lag_percent"] == 0, f"{bad}")
         push.stop(30)
         verify(logged() == 2, "more lines in the log")
+
+    @func_test
+    def test_history_kept(self) -> None:
+        """What a capture keeps free decides how much history there is.
+
+        **Steps:**
+            * The same, but the capture's file says that its writer keeps so much free that the store may be a third larger than it is.
+
+        **Verify:**
+            * The percentage is that of the packets that the target has not taken, of blocks that the store has and may have yet, within
+              what headers and indexes take. Standard error warns of 50 percent and not of 80.
+        """
+        store = self._history(250000)
+        held = int(run.run(["du", "-s", "-B1", store]).out.split()[0])
+        stat = os.statvfs(store)
+        keep = held + stat.f_bavail * stat.f_frsize - held * 4 // 3
+        self._expire(store, keep_free_percent=0, keep_free_bytes=keep)
+        push = self._held_up(store, f"{self.dir}/wall")
+        push.wait_until(lambda: "more than 50 %" in push.err, 60, "a warning")
+        bad = self._target("bad", 1)
+        part = 100 * bad["lag_bytes"] / (held * 4 / 3)
+        verify(part - 1 <= bad["lag_percent"] <= part + 6 and "warning" in bad, f"{part:.1f} percent expected: {bad}")
+        push.stop(30, rc=1)
+        verify("more than 80 %" not in push.err, push.err)
+
+    def _history(self, packets: int) -> str:
+        """A store on a small tmpfs that retention may take from; more in it than the blocks that a target fills before it lags."""
+        store = f"{self.enter(_Tmpfs(self.tmpfs_dir(), '300m'))}/store"
+        capture = traffic.make_traffic(f"{self.dir}/large.pcap", packets=packets, duration=300, seed=7, start=START)
+        run.import_capture(store, capture)
+        self._expire(store)
+        return store
+
+    def _expire(self, store: str, **members: int) -> None:
+        path = f"{store}/active/capture.json"
+        with open(path, encoding="utf-8") as file:
+            about = json.load(file)
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump({**{key: item for key, item in about.items() if key != "crc"}, "expires": 1, **members}, file)
+
+    def _held_up(self, store: str, wall: str) -> run.Process:
+        """A push with a target whose directory is a file, and one that writes."""
+        with open(wall, "w", encoding="ascii"):
+            pass
+        targets = [lua.target("good", f"{self.dir}/good/x", MinFree=0), lua.target("bad", f"{wall}/x", MinFree=0)]
+        return self._push("push", targets, store)
 
 
 class _Tmpfs:

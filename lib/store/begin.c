@@ -134,6 +134,7 @@ begin_describe(struct sl_capture_info *info, const struct sl_store_writer_params
 
 	info->link_type = params->link_type;
 	info->snap_len = params->snap_len;
+	info->retention = params->retention;
 	info->expires = params->retention.min_free_bytes > 0 || params->retention.min_free_percent > 0;
 	info->start_ts = store_now_ns(CLOCK_REALTIME);
 	gethostname(info->host, sizeof(info->host) - 1);

@@ -67,6 +67,10 @@ take_member(void *ctx, const struct json_member *m)
 		info->start_ts = m->number;
 	} else if (strcmp(m->key, "expires") == 0) {
 		info->expires = m->is_number && m->number == 1;
+	} else if (strcmp(m->key, "keep_free_bytes") == 0 && m->is_number) {
+		info->retention.min_free_bytes = m->number;
+	} else if (strcmp(m->key, "keep_free_percent") == 0 && m->is_number && m->number <= 99) {
+		info->retention.min_free_percent = (unsigned int)m->number;
 	} else if (strcmp(m->key, "crc") == 0) {
 		if (!m->is_number)
 			return -EPROTO;
@@ -153,6 +157,9 @@ store_info_read(int dir, const char *store, const char *name, struct sl_capture_
 			!read.has_uuid       ? "uuid"
 			: !read.has_sequence ? "sequence"
 					     : "link_type");
+	/* from before it was recorded */
+	if (info->expires && info->retention.min_free_bytes == 0 && info->retention.min_free_percent == 0)
+		info->retention = (struct sl_retention){SL_RETENTION_DEFAULT_BYTES, SL_RETENTION_DEFAULT_PERCENT};
 	/* Without one it is believed: who changes the file by hand leaves that line out. */
 	if (read.has_crc && read.crc != crc)
 		return store_err(-EPROTO, errbuf,
@@ -201,7 +208,10 @@ store_info_write(int dir, const struct sl_capture_info *info)
 	json_put_string(out, info->host);
 	fputs(",\n\t\"source\": ", out);
 	json_put_string(out, info->source);
-	fputs(info->expires ? ",\n\t\"expires\": 1,\n" : ",\n", out);
+	fputs(",\n", out);
+	if (info->expires)
+		fprintf(out, "\t\"expires\": 1,\n\t\"keep_free_percent\": %u,\n\t\"keep_free_bytes\": %" PRIu64 ",\n",
+			info->retention.min_free_percent, info->retention.min_free_bytes);
 	if (fflush(out) == 0)
 		fprintf(out, INFO_CRC "%" PRIu32 "\n}\n", chunk_crc(text, size));
 	if (fclose(out) != 0) {

@@ -79,6 +79,8 @@ test_info_round_trip(void **state)
 		.start_ts = 1700000000123456789u,
 		.host = "h\xc3\xb6st",
 		.source = "a\"b\\c\x01\xff/\xe2\x82.pcap",
+		.expires = true,
+		.retention = {.min_free_bytes = UINT64_MAX, .min_free_percent = 99},
 	};
 	char dir[128], errbuf[SL_STORE_ERRBUF] = "";
 	struct sl_capture_info back;
@@ -99,6 +101,8 @@ test_info_round_trip(void **state)
 	assert_string_equal(back.host, info.host);
 	assert_string_equal(back.source, info.source);
 	assert_string_equal(back.name, "c");
+	assert_true(
+		back.expires && back.retention.min_free_bytes == UINT64_MAX && back.retention.min_free_percent == 99);
 	test_patch(dir, ".", "capture.json", 0, "[", 1);
 	assert_int_equal(store_info_read(fd, "store", "c", &back, errbuf), -EPROTO);
 	assert_non_null(strstr(errbuf, "store/c/capture.json: damaged at byte 1"));

@@ -56,9 +56,7 @@ retention_need(struct retention *r, uint64_t *bytes)
 	if (ret < 0)
 		return ret;
 	see_freed(r, avail);
-	want = size / 100 * r->limits.min_free_percent;
-	if (want < r->limits.min_free_bytes)
-		want = r->limits.min_free_bytes;
+	want = sl_retention_bytes(&r->limits, size);
 	avail += r->removed;
 	*bytes = want > avail ? want - avail : 0;
 	return 0;

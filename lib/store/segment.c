@@ -15,8 +15,6 @@
 #include "chunk.h"
 #include "store.h"
 
-/* An unused tail shorter than this is not worth a journal entry. */
-#define PUNCH_MIN 65536u
 
 void
 segment_name(uint64_t segment, char name[SEGMENT_NAME_SIZE])
@@ -180,7 +178,7 @@ segment_write(int fd, uint32_t slot, const uint8_t *data, uint32_t from, uint32_
 void
 segment_punch(int fd, uint32_t slot, uint32_t used)
 {
-	if (SL_CHUNK_SIZE - used >= PUNCH_MIN)
+	if (SL_CHUNK_SIZE - used >= SL_HOLE_MIN)
 		/* A file system that cannot only keeps the space. */
 		(void)!fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 			(off_t)slot * SL_CHUNK_SIZE + (off_t)used, SL_CHUNK_SIZE - used);

@@ -27,6 +27,7 @@ extern "C" {
 #define SL_CHUNK_SIZE (1u << 20)      /**< bytes of a chunk's slot in a segment */
 #define SL_CHUNK_MAX_PACKETS 65535u   /**< packets of a chunk at the most: packet numbers are 16 bit */
 #define SL_SEGMENT_CHUNKS 1024u       /**< slots of a segment file */
+#define SL_HOLE_MIN 65536u            /**< a shorter unused tail of a slot is not worth a journal entry: it stays allocated */
 #define SL_STORE_ALIGN 4096u          /**< alignment of buffers that chunks are read into */
 #define SL_STORE_ERRBUF 512u          /**< bytes that hold any error line of this library */
 #define SL_CAPTURE_NAME_MAX 128u      /**< bytes of a capture's name, the terminating 0 included */
@@ -76,6 +77,16 @@ struct sl_chunk {
 	uint64_t dropped_by[SL_DROP_CAUSES]; /**< the same by cause */
 };
 
+/** Bytes of its slot that a chunk occupies on a file system that can have holes. */
+static inline uint32_t
+sl_chunk_disk_bytes(const struct sl_chunk *c)
+{
+	uint32_t used = (uint32_t)((const uint8_t *)c->index - c->base) + 4 * c->packets;
+
+	used = (used + SL_STORE_ALIGN - 1) / SL_STORE_ALIGN * SL_STORE_ALIGN;
+	return SL_CHUNK_SIZE - used >= SL_HOLE_MIN ? used : SL_CHUNK_SIZE;
+}
+
 /** Record of packet i of a chunk. */
 static inline const struct sl_record *
 sl_chunk_record(const struct sl_chunk *c, uint32_t i)
@@ -122,6 +133,24 @@ int sl_chunk_mark(const void *buf, uint64_t *mark);
 
 /* ---------------------------------------------------------------- captures of a store */
 
+/** What a live capture leaves free on the store's file system; the larger of the two counts. 0, 0: nothing is deleted. */
+struct sl_retention {
+	uint64_t min_free_bytes;
+	unsigned int min_free_percent; /**< of the file system's size, 0 to 99 */
+};
+
+#define SL_RETENTION_DEFAULT_BYTES (5ull << 30)
+#define SL_RETENTION_DEFAULT_PERCENT 10u
+
+/** What that is of a file system of `size` bytes. */
+static inline uint64_t
+sl_retention_bytes(const struct sl_retention *retention, uint64_t size)
+{
+	uint64_t part = size / 100 * retention->min_free_percent;
+
+	return part > retention->min_free_bytes ? part : retention->min_free_bytes;
+}
+
 enum sl_capture_state {
 	SL_CAPTURE_OPEN,     /**< a living writer appends to it */
 	SL_CAPTURE_CLOSED,   /**< closed or sealed: nothing will be added */
@@ -139,6 +168,7 @@ struct sl_capture_info {
 	char host[256];
 	char source[1024];    /**< what filled it: file names, port names */
 	bool expires;         /**< retention may delete it: it was made by a writer that deletes */
+	struct sl_retention retention; /**< if it expires: what that writer keeps free */
 };
 
 struct sl_capture; /**< a capture opened for reading */
@@ -333,15 +363,6 @@ int sl_direct_alignment(int fd, uint32_t *memory, uint32_t *offset);
 /* ---------------------------------------------------------------- writing a capture */
 
 struct sl_store_writer; /**< appends packets to one capture at a time; one thread at a time */
-
-/** What a live capture leaves free on the store's file system; the larger of the two counts. 0, 0: nothing is deleted. */
-struct sl_retention {
-	uint64_t min_free_bytes;
-	unsigned int min_free_percent; /**< of the file system's size, 0 to 99 */
-};
-
-#define SL_RETENTION_DEFAULT_BYTES (5ull << 30)
-#define SL_RETENTION_DEFAULT_PERCENT 10u
 
 #define SL_STORE_BUFFERS_MIN 4u       /**< chunk buffers of an asynchronous writer, at least */
 #define SL_STORE_BUFFERS_MAX 256u     /**< and at the most */
