@@ -83,6 +83,8 @@ int capture_options_parse(int argc, char **argv, struct capture_options *options
 int capture_parse_size(const char *text, uint64_t *bytes);
 /** "10,5G", "10", "0": percent and bytes to keep free. @return 0 or -EINVAL */
 int capture_parse_retention(const char *text, struct sl_retention *retention);
+/** Say so if a store's file system is too small for captures to be kept beside what is to stay free. */
+void capture_warn_of_retention(const char *command, const char *store, const struct sl_retention *retention);
 
 /* ---------------------------------------------------------------- capture_roll.c */
 

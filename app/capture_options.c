@@ -114,6 +114,25 @@ capture_parse_retention(const char *text, struct sl_retention *retention)
 	return text[len] == ',' ? capture_parse_size(text + len + 1, &retention->min_free_bytes) : 0;
 }
 
+void
+capture_warn_of_retention(const char *command, const char *store, const struct sl_retention *retention)
+{
+	uint64_t room;
+
+	/* A store that is not there yet is warned of when it is. */
+	if (retention->min_free_percent == 0 && retention->min_free_bytes == 0)
+		return;
+	if (sl_retention_room(store, retention, &room) < 0 || room > SL_RETENTION_LEAST_BYTES)
+		return;
+	fprintf(stderr,
+		"sluice %s: --store %s: warning: its file system has %.1f GB beside the %u percent and %.1f GB that "
+		"--keep-free leaves free, so each capture is removed soon after the next one has begun; give the store "
+		"a "
+		"larger one, or keep less free (0 deletes nothing)\n",
+		command, store, (double)room / 1e9, retention->min_free_percent,
+		(double)retention->min_free_bytes / 1e9);
+}
+
 static int
 add_port(const char *text, struct capture_options *options)
 {

@@ -105,6 +105,10 @@ capture_report_summary(const struct capture *capture, bool whole)
 			s.filtered);
 	if (s.late)
 		printf("%" PRIu64 " packets lie behind a later one of another queue\n", s.late);
+	if (s.removed_bytes || s.removed_captures)
+		printf("removed to make room (--keep-free): %" PRIu64 " whole captures, %" PRIu64
+		       " bytes with what was taken from others\n",
+			s.removed_captures, s.removed_bytes);
 	for (unsigned int i = 0; i < capture->options.port_count; i++)
 		print_port(capture, i);
 	printf("lcores busy:");
@@ -153,6 +157,7 @@ tell_capture(const struct capture *capture, struct rte_tel_data *d)
 	rte_tel_data_add_dict_u64(d, "buffers_busy", s.busy);
 	rte_tel_data_add_dict_u64(d, "no_space", s.no_space);
 	rte_tel_data_add_dict_u64(d, "removed_bytes", s.removed_bytes);
+	rte_tel_data_add_dict_u64(d, "removed_captures", s.removed_captures);
 	rte_tel_data_add_dict_u64(d, "clock_steps", s.clock_steps);
 	rte_tel_data_add_dict_int(d, "clock_error_us", (int)(s.clock_error / 1000));
 	for (unsigned int i = 0; i < capture->lcore_count; i++) {

@@ -277,6 +277,7 @@ begin(struct capture *c)
 		fprintf(stderr, "sluice capture: %s\n", errbuf);
 		return ret == -EEXIST || ret == -EBUSY || ret == -EINVAL ? SL_EXIT_REFUSED : SL_EXIT_FAILED;
 	}
+	capture_warn_of_retention("capture", o->store, &o->retention);
 	snprintf(c->first_name, sizeof(c->first_name), "%s", sl_store_writer_info(writer)->name);
 	sl_live_start(c->live, writer);
 	map_stages(c);

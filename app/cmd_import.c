@@ -269,6 +269,8 @@ cmd_import(int argc, char **argv)
 		params.roll_ctx = &roll;
 	}
 	follow = follow && !is_stream(&params);
+	if (follow)
+		capture_warn_of_retention("import", params.store, &retention);
 	progress_shown = params.progress && !follow;
 
 	/* Not restarted: a read or an open that waits must notice. */

@@ -274,6 +274,7 @@ class TestCapture(TestSuite):
         stored = self.contents(self.stored())
         verify(len(stored) + lost == 5 * len(self.packets), f"{len(stored)} stored, {lost} lost\n{result.describe()}")
         verify(lost > 0, "nothing was lost: the case shows nothing")
+        verify("warning" not in result.err, f"a warning of what is not to be kept free\n{result.describe()}")
         verify(sum(h.dropped for h in found) == lost == sum(h.dropped_store for h in found), f"chunks: {found}")
         sent = self.contents(self.packets)
         verify(stored[-len(sent) :] == sent, "after there was room, other packets than were sent")
@@ -525,8 +526,8 @@ class TestCapture(TestSuite):
             * A store on a tmpfs of 64 MiB, --keep-free 0,40M, --roll-size 2M; send 30 MB.
 
         **Verify:**
-            * Nothing is lost. At the end at least 36 MiB are free; the first capture is gone; what is left is sound, and has the last
-              packets that were sent, in order.
+            * Nothing is lost. At the end at least 36 MiB are free; the first capture is gone, which the summary counts; what is left
+              is sound, and has the last packets that were sent, in order. So small a file system is warned of.
         """
         self.store = f"{self.dir}/small/store"
         os.makedirs(f"{self.dir}/small")
@@ -546,6 +547,9 @@ class TestCapture(TestSuite):
         verify(f"{8 * len(self.packets)} packets" in result.out, f"packets were lost\n{result.describe()}")
         names = store.captures(self.store)
         verify("live" not in names and len(names) >= 2, f"captures: {names}")
+        removed = re.search(r"--keep-free\): (\d+) whole captures, (\d+) bytes", result.out)
+        verify(removed and int(removed[1]) >= 1 and int(removed[2]) > 1 << 20, f"it is not said\n{result.describe()}")
+        verify(result.err.count("warning: its file system has 0.0 GB beside") == 1, f"no warning\n{result.describe()}")
         stored = self.contents(self.stored())
         sent = self.contents(self.packets) * 8
         verify(len(stored) > 1000 and stored == sent[-len(stored) :], f"{len(stored)} packets, not the last ones sent")

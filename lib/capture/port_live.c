@@ -461,6 +461,7 @@ sl_live_get_stats(const struct sl_live *live, struct sl_live_stats *stats)
 		.busy = atomic_load_explicit(&live->busy, memory_order_relaxed),
 		.no_space = atomic_load_explicit(&live->no_space, memory_order_relaxed),
 		.removed_bytes = atomic_load_explicit(&live->removed_bytes, memory_order_relaxed),
+		.removed_captures = atomic_load_explicit(&live->removed_captures, memory_order_relaxed),
 		.clock_steps = live->clock.steps,
 		.clock_error = live->clock.error_ns,
 	};

@@ -93,7 +93,7 @@ struct sl_live {
 	_Atomic uint64_t packets, bytes, wire_bytes, too_large, bad_times, late, refused; /* the tally */
 	_Atomic uint32_t buffers, busy; /* the store's chunks */
 	_Atomic bool no_space;
-	_Atomic uint64_t removed_bytes;
+	_Atomic uint64_t removed_bytes, removed_captures;
 	_Atomic bool drained;
 	_Atomic int error;         /* of the store, with its line */
 	char message[SL_STORE_ERRBUF];

@@ -184,6 +184,7 @@ look_at_store(struct sl_live *live)
 	atomic_store_explicit(&live->busy, state.busy, memory_order_relaxed);
 	atomic_store_explicit(&live->no_space, state.no_space, memory_order_relaxed);
 	atomic_store_explicit(&live->removed_bytes, state.removed_bytes, memory_order_relaxed);
+	atomic_store_explicit(&live->removed_captures, state.removed_captures, memory_order_relaxed);
 }
 
 /* ---------------------------------------------------------------- the poll */

@@ -228,6 +228,7 @@ struct sl_live_stats {
 	unsigned int busy;     /**< of these filled, and not on the disk yet */
 	bool no_space;         /**< the store's file system is full: chunks wait for room */
 	uint64_t removed_bytes; /**< blocks that retention has freed */
+	uint64_t removed_captures; /**< captures that retention has removed whole */
 	uint64_t clock_steps;  /**< times that the clock had to step forward */
 	int64_t clock_error;   /**< ns: the system clock's lead over the capture's when last compared */
 };

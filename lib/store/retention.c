@@ -48,6 +48,19 @@ see_freed(struct retention *r, uint64_t avail)
 }
 
 int
+sl_retention_room(const char *store, const struct sl_retention *limits, uint64_t *bytes)
+{
+	uint64_t size = 0, avail = 0, want;
+	int ret = look_at_space(store, &size, &avail);
+
+	if (ret < 0)
+		return ret;
+	want = sl_retention_bytes(limits, size);
+	*bytes = size > want ? size - want : 0;
+	return 0;
+}
+
+int
 retention_need(struct retention *r, uint64_t *bytes)
 {
 	uint64_t size = 0, avail = 0, want;

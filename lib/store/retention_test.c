@@ -81,6 +81,7 @@ test_order(void **state)
 	struct sl_capture_totals totals;
 	void *buf = test_buffer();
 	struct sl_chunk chunk;
+	uint64_t room;
 
 	(void)state;
 	test_dir_make(store, false);
@@ -90,7 +91,14 @@ test_order(void **state)
 	make_capture(store, "b", 1500, true);
 	capture = test_open(store, "a");
 	r.store = store;
-	r.limits.min_free_bytes = (mib_free(store) - 1) * MIB;
+	r.limits.min_free_percent = 75;
+	assert_int_equal(sl_retention_room(store, &r.limits, &room), 0);
+	assert_in_range(room, 16 * MIB, 17 * MIB);
+	r.limits = (struct sl_retention){.min_free_bytes = 65 * MIB, .min_free_percent = 1};
+	assert_int_equal(sl_retention_room(store, &r.limits, &room), 0);
+	assert_int_equal(room, 0);
+	assert_int_equal(sl_retention_room("/none", &r.limits, &room), -ENOENT);
+	r.limits = (struct sl_retention){.min_free_bytes = (mib_free(store) - 1) * MIB};
 	assert_int_equal(retention_run(&r, 0), 0);
 	assert_int_equal(r.total_bytes, 0);
 	/* Half a segment too little: one goes. */

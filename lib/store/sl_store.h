@@ -151,6 +151,17 @@ sl_retention_bytes(const struct sl_retention *retention, uint64_t size)
 	return part > retention->min_free_bytes ? part : retention->min_free_bytes;
 }
 
+/** A capture that is being written keeps this much, whatever retention asks for: its newest two segments. */
+#define SL_RETENTION_LEAST_BYTES (2ull << 30)
+
+/**
+ * What retention leaves to captures and to whatever else is on a store's file system. Any thread; asks the file system.
+ *
+ * @param[out] bytes  0: the file system is smaller than what is to be kept free on it
+ * @return 0 or -errno of statvfs(2)
+ */
+int sl_retention_room(const char *store, const struct sl_retention *limits, uint64_t *bytes);
+
 enum sl_capture_state {
 	SL_CAPTURE_OPEN,     /**< a living writer appends to it */
 	SL_CAPTURE_CLOSED,   /**< closed or sealed: nothing will be added */
