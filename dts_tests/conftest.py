@@ -9,6 +9,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from framework import fs  # noqa: E402
 from framework.test_suite import TestSuite  # noqa: E402
 
 
@@ -25,6 +26,12 @@ class SuiteCollector(pytest.Class):
 
 def pytest_addoption(parser):
     parser.addoption("--perf", action="store_true", help="run the performance test cases, and only those")
+
+
+def pytest_sessionstart():
+    """A run that was killed has left mounts."""
+    if os.getuid() == 0:
+        fs.remove_stale()
 
 
 @pytest.hookimpl(tryfirst=True)

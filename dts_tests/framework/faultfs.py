@@ -17,6 +17,7 @@ The program is dts_tests/faultfs. Meson builds it where libfuse3-dev is installe
 
 from __future__ import annotations
 
+import functools
 import glob as globbing
 import os
 import shlex
@@ -29,22 +30,17 @@ from . import run
 from .exception import TestCaseVerifyError
 
 _SOURCES = os.path.join(run.REPO, "dts_tests", "faultfs")
-_program: str | None = None
 
 
+@functools.cache
 def program() -> str:
     """Path of faultfs: $FAULTFS, the one built beside sluice, or one compiled now."""
-    global _program
-    if _program is None:
-        beside = os.path.join(os.path.dirname(os.path.dirname(run.SLUICE)), "dts_tests", "faultfs", "faultfs")
-        _program = os.environ.get("FAULTFS", beside)
-        newest = max(os.path.getmtime(name) for name in globbing.glob(f"{_SOURCES}/*.[ch]"))
-        if not os.path.exists(_program) or os.path.getmtime(_program) < newest:
-            _program = os.path.join(tempfile.mkdtemp(prefix="sluice-tool-"), "faultfs")
-            flags = shlex.split(run.run(["pkg-config", "--cflags", "--libs", "fuse3"]).out)
-            sources = globbing.glob(f"{_SOURCES}/*.c")
-            run.run(["cc", "-O2", "-std=gnu17", "-D_GNU_SOURCE", "-o", _program, *sources, *flags, "-lpthread"])
-    return _program
+
+    def flags() -> list[str]:
+        return [*shlex.split(run.run(["pkg-config", "--cflags", "--libs", "fuse3"]).out), "-lpthread"]
+
+    sources, headers = (globbing.glob(f"{_SOURCES}/*.{suffix}") for suffix in "ch")
+    return os.environ.get("FAULTFS") or run.tool("dts_tests/faultfs/faultfs", sources, headers, flags)
 
 
 class FaultFs:

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
 import subprocess
 import tempfile
 from contextlib import contextmanager
-from typing import Iterator
+from typing import Callable, Iterator
 
 DISK = os.environ.get("SLUICE_TEST_DIR", "/var/tmp")
 TMPFS = os.environ.get("SLUICE_TEST_TMPFS", "/dev/shm")
@@ -32,26 +33,96 @@ def remove_tree(path: str) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def _claim(path: str) -> Callable[[], None]:
+    """Note that a living run uses a work directory, see remove_stale(); the function that takes it back."""
+    if os.environ.get("SLUICE_KEEP") == "1":
+        return lambda: None
+    fd, new = tempfile.mkstemp(prefix=".sluice-", suffix=".new", dir=DISK)
+    os.write(fd, path.encode())
+    # Locked before it has its name: nobody finds it without its owner. Children do not inherit it.
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    claim = new.removesuffix(".new") + ".claim"
+    os.rename(new, claim)
+
+    def release() -> None:
+        os.unlink(claim)
+        os.close(fd)
+
+    return release
+
+
 @contextmanager
 def work_dir(name: str, tmpfs: bool = False) -> Iterator[str]:
     """A fresh directory on a real disk ($SLUICE_TEST_DIR) or on tmpfs, removed at the end unless SLUICE_KEEP=1."""
     base = TMPFS if tmpfs else DISK
-    if tmpfs and (not os.path.isdir(base) or fs_type(base) != "tmpfs"):
-        # A bare chroot has a /dev/shm that is an ordinary directory.
-        path = tempfile.mkdtemp(prefix=f"sluice-{name}-", dir=DISK)
-        _run("mount", "-t", "tmpfs", "tmpfs", path)
-        try:
-            yield path
-        finally:
-            _run("umount", "-l", path)
-            os.rmdir(path)
-        return
-    path = tempfile.mkdtemp(prefix=f"sluice-{name}-", dir=base)
-    os.chmod(path, 0o755)
+    # A bare chroot has a /dev/shm that is an ordinary directory.
+    mounted = tmpfs and (not os.path.isdir(base) or fs_type(base) != "tmpfs")
+    path = tempfile.mkdtemp(prefix=f"sluice-{name}-", dir=DISK if mounted else base)
+    release = _claim(path)
     try:
-        yield path
+        if mounted:
+            _run("mount", "-t", "tmpfs", "tmpfs", path)
+            try:
+                yield path
+            finally:
+                _run("umount", "-l", path)
+                os.rmdir(path)
+        else:
+            os.chmod(path, 0o755)
+            try:
+                yield path
+            finally:
+                remove_tree(path)
     finally:
-        remove_tree(path)
+        release()
+
+
+def _mounts_below(path: str) -> list[str]:
+    """Mount points at or below a path, the last one first."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        points = [re.sub(r"\\(\d{3})", lambda code: chr(int(code[1], 8)), line.split()[4]) for line in file]
+    return [point for point in reversed(points) if point == path or point.startswith(path + "/")]
+
+
+def _remove_stale_dir(path: str) -> None:
+    """Unmount what is mounted below a work directory, detach loop devices whose file is there, remove it."""
+    for point in _mounts_below(path):
+        subprocess.run(["umount", "-l", point], check=False)
+    listed = subprocess.run(
+        ["losetup", "--list", "--noheadings", "--output", "NAME,BACK-FILE"], stdout=subprocess.PIPE, text=True, check=False
+    )
+    for line in listed.stdout.splitlines():
+        device, _, image = line.partition(" ")
+        if image.strip().startswith(path + "/"):
+            subprocess.run(["losetup", "-d", device], check=False)
+    # What could not be unmounted may hold what is not ours.
+    if not _mounts_below(path):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def remove_stale() -> None:
+    """Remove what runs that were killed have left: work directories with their mounts and loop devices, and namespaces.
+
+    Nothing of a run that lives is touched: that holds the lock of its claims. Nor is anything that SLUICE_KEEP=1 kept.
+    """
+    for name in os.listdir(DISK):
+        claim = os.path.join(DISK, name)
+        if not re.fullmatch(r"\.sluice-\w+\.claim", name):
+            continue
+        try:
+            with open(claim, encoding="utf-8") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path = file.read()
+                if os.fstat(file.fileno()).st_nlink:
+                    if os.path.dirname(path) in (DISK, TMPFS) and os.path.basename(path).startswith("sluice-"):
+                        _remove_stale_dir(path)
+                    os.unlink(claim)
+        except OSError:
+            continue  # its run lives, or somebody else removes it
+    for name in os.listdir("/run/netns") if os.path.isdir("/run/netns") else ():
+        found = re.fullmatch(r"sluice-(\d+)-[0-9a-f]{6}", name)
+        if found and not os.path.exists(f"/proc/{found[1]}"):
+            subprocess.run(["ip", "netns", "del", name], stderr=subprocess.DEVNULL, check=False)
 
 
 class LoopFs:

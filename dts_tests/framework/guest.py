@@ -18,7 +18,7 @@ import time
 from typing import Callable, Mapping, Sequence
 
 from .exception import TestCaseVerifyError
-from .run import REPO, SLUICE, Result, run
+from .run import REPO, SLUICE, Result, run, wait_until
 
 SCRIPTS = os.path.join(REPO, "dts_tests", "guest")
 CACHE = os.environ.get("SLUICE_GUEST_CACHE", os.path.join(REPO, "build-check", "guest"))
@@ -139,16 +139,9 @@ class Guest:
     def wait_until(self, condition: Callable[[], object], timeout: float = 60, what: str | Callable[[], str] = "") -> object:
         """Ask until condition() is true; what, or what it returns then, says what was waited for in vain."""
         __tracebackhide__ = True
-        end = time.monotonic() + timeout
-        while True:
-            value = condition()
-            if value:
-                return value
-            if time.monotonic() > end:
-                raise TestCaseVerifyError(
-                    f"not within {timeout} s: {what() if callable(what) else what}\n--- console\n{self.console()}"
-                )
-            time.sleep(0.3)
+        return wait_until(
+            condition, timeout, lambda: f"{what() if callable(what) else what}\n--- console\n{self.console()}", 0.3
+        )
 
     def read(self, path: str) -> bytes:
         """A file of the guest."""

@@ -55,3 +55,16 @@ def target(desc: str, path: str, filter_bpf: str | None = None, **fields: Any) -
         "FilterBPF": filter_bpf,
         **fields,
     }
+
+
+def shaped(place: str, shapes: Mapping[str, tuple[str | None, str, Mapping[str, Any]]], **fields: Any) -> list[dict[str, Any]]:
+    """Targets by their Desc: filter, Split and fields of its own; all share the other fields, which follow.
+
+    Args:
+        place: Path, with {} where the Desc goes.
+    """
+    common = {"FileName": "--filename-epoch-nsec", "MinFree": 0, **fields}
+    return [
+        target(desc, place.format(desc), text, **{**common, "Split": split, **more})
+        for desc, (text, split, more) in shapes.items()
+    ]

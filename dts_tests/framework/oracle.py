@@ -8,7 +8,7 @@ import re
 from typing import Sequence
 
 from .exception import TestCaseVerifyError
-from .pcap import NS, Packet, Pcap, read_pcap
+from .pcap import NS, Packet, Pcap, read_packets, read_pcap
 from .run import Result, list_files, run
 
 
@@ -88,6 +88,22 @@ def verify_same_packets(got: Sequence[Packet], expected: Sequence[Packet], what:
             f"{what}: {len(got)} packets, expected {len(expected)}; equal so far, then only {side} has "
             f"{time_text(extra.ts)} caplen {len(extra.data)} len {extra.len}"
         )
+
+
+def verify_all_published(directory: str, expected: Sequence[Packet]) -> list[str]:
+    """Fail unless a directory's files hold these packets, once, in order, and there is no file beside these.
+
+    Their names must sort by time, as epoch nanoseconds do.
+
+    Returns:
+        The names.
+    """
+    __tracebackhide__ = True
+    names = list_files(directory)
+    if not names or not all(name.endswith(".pcap") for name in names):
+        raise TestCaseVerifyError(f"{directory}: no files, or something left behind: {names}")
+    verify_same_packets(read_packets(*(os.path.join(directory, name) for name in names)), expected, directory)
+    return names
 
 
 def verify_same_tree(got: dict[str, bytes], expected: dict[str, bytes], what: str = "files") -> None:

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -16,6 +18,24 @@ from .exception import TestCaseVerifyError
 
 REPO = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SLUICE = os.environ.get("SLUICE", os.path.join(REPO, "build", "app", "sluice"))
+
+
+def tool(path: str, sources: Sequence[str], headers: Sequence[str], flags: Callable[[], Sequence[str]]) -> str:
+    """A program of the tests: the one built beside sluice, or, if it is older than what it is made of, one compiled now.
+
+    Args:
+        path: Where the build has it, below the directory of the build.
+        sources, headers: What it is made of.
+        flags: Says what the linker needs.
+    """
+    built = os.path.join(os.path.dirname(os.path.dirname(SLUICE)), path)
+    if os.path.exists(built) and os.path.getmtime(built) >= max(map(os.path.getmtime, [*sources, *headers])):
+        return built
+    directory = tempfile.mkdtemp(prefix="sluice-tool-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    built = os.path.join(directory, os.path.basename(path))
+    run(["cc", "-O2", "-std=gnu17", "-D_GNU_SOURCE", "-o", built, *sources, *flags()])
+    return built
 
 
 def _tail(text: str, limit: int = 6000) -> str:
@@ -195,19 +215,16 @@ class Process:
     def wait_until(self, condition: Callable[[], object], timeout: float = 30, what: str = "condition") -> object:
         """Wait until condition() is true; fail if the program ends or time is up before."""
         __tracebackhide__ = True
-        end = time.monotonic() + timeout
-        while True:
+
+        def check() -> object:
+            __tracebackhide__ = True
+            running = self.running()
             value = condition()
-            if value:
-                return value
-            if not self.running():
-                value = condition()
-                if value:
-                    return value
+            if not value and not running:
                 raise TestCaseVerifyError(f"ended before: {what}\n{self.result().describe()}")
-            if time.monotonic() > end:
-                raise TestCaseVerifyError(f"not within {timeout} s: {what}\n{self.result().describe()}")
-            time.sleep(0.02)
+            return value
+
+        return wait_until(check, timeout, lambda: f"{what}\n{self.result().describe()}")
 
 
 def cpu_seconds(pid: int) -> float:
@@ -219,8 +236,21 @@ def cpu_seconds(pid: int) -> float:
     return total / 1e9
 
 
-def wait_until(condition: Callable[[], object], timeout: float = 30, what: str = "condition") -> object:
-    """Wait until condition() is true; fail the test case if time is up before."""
+def resident(pid: int) -> int:
+    """Bytes of a process that are in memory."""
+    with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def wait_until(
+    condition: Callable[[], object], timeout: float = 30, what: str | Callable[[], str] = "condition", pause: float = 0.02
+) -> object:
+    """Wait until condition() is true; fail the test case if time is up before.
+
+    Args:
+        condition: Is asked again after each pause (seconds).
+        what: What is waited for, or a function that says it when it was in vain.
+    """
     __tracebackhide__ = True
     end = time.monotonic() + timeout
     while True:
@@ -228,8 +258,8 @@ def wait_until(condition: Callable[[], object], timeout: float = 30, what: str =
         if value:
             return value
         if time.monotonic() > end:
-            raise TestCaseVerifyError(f"not within {timeout} s: {what}")
-        time.sleep(0.02)
+            raise TestCaseVerifyError(f"not within {timeout} s: {what() if callable(what) else what}")
+        time.sleep(pause)
 
 
 def sluice(*args: str, rc: int | None = 0, timeout: float = 120, **kwargs) -> Result:

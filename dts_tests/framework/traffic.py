@@ -3,30 +3,21 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import struct
-import subprocess
-import tempfile
 
 from .pcap import Packet, packet, read_pcap
-from .run import REPO, SLUICE, run
+from .run import REPO, run, tool
 
 _SOURCES = [os.path.join(REPO, "devtools", name) for name in ("make_traffic.c", "traffic_profile.c")]
 _HEADERS = [os.path.join(REPO, "devtools", name) for name in ("traffic.h", "traffic_profile.h")]
-_tool: str | None = None
 
 
+@functools.cache
 def make_traffic_tool() -> str:
     """Path of make_traffic: $MAKE_TRAFFIC, the one built beside sluice, or one compiled now."""
-    global _tool
-    if _tool is None:
-        beside = os.path.join(os.path.dirname(os.path.dirname(SLUICE)), "devtools", "make_traffic")
-        _tool = os.environ.get("MAKE_TRAFFIC", beside)
-        newest = max(os.path.getmtime(name) for name in _SOURCES + _HEADERS)
-        if not os.path.exists(_tool) or os.path.getmtime(_tool) < newest:
-            _tool = os.path.join(tempfile.mkdtemp(prefix="sluice-tool-"), "make_traffic")
-            subprocess.run(["cc", "-O2", "-std=gnu17", "-D_GNU_SOURCE", "-o", _tool, *_SOURCES, "-lm"], check=True)
-    return _tool
+    return os.environ.get("MAKE_TRAFFIC") or tool("devtools/make_traffic", _SOURCES, _HEADERS, lambda: ["-lm"])
 
 
 def make_traffic(path: str, *options: str, **named: object) -> str:

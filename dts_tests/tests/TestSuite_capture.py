@@ -685,11 +685,10 @@ class TestCapture(TestSuite):
         process = self.capture("--port", "b0", "--queues", "2", "--capture", "live", *rolls, wire=wire)
         sender = self.enter(wire.replay(self.file, 0, "--pps=4000", "--loop=0"))
         push = self.enter(run.push_start(config, self.store, *args))
-        begun, resident = time.monotonic(), []
+        begun, sizes = time.monotonic(), []
         while time.monotonic() - begun < seconds:
             time.sleep(dice.uniform(0.2, 1))
-            with open(f"/proc/{process.pid}/statm", encoding="ascii") as file:
-                resident.append(int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
+            sizes.append(run.resident(process.pid))
             what = dice.choice(("roll", "kill", "stop", "hold", "nothing"))
             if what == "roll":
                 process.signal(signal.SIGUSR1)
@@ -718,8 +717,8 @@ class TestCapture(TestSuite):
             parts = sorted((pcap.read_packets(f"{self.dir}/out/{name}") for name in files), key=lambda part: place[part[0]])
             wanted = oracle.tcpdump_filter(whole, "" if desc == "all" else desc, f"{self.dir}/{desc}.pcap").packets
             oracle.verify_same_packets(sum(parts, []), wanted, desc)
-        calm = resident[len(resident) // 3 :]
-        verify(max(calm) - calm[0] <= 8 << 20, f"resident memory: {resident}")
+        calm = sizes[len(sizes) // 3 :]
+        verify(max(calm) - calm[0] <= 8 << 20, f"resident memory: {sizes}")
 
     @func_test
     def test_interface_goes(self) -> None:

@@ -11,17 +11,30 @@ import mmap
 import os
 import random
 import shutil
+import sys
 import threading
 import time
 
 from api.test import verify
-from framework import run, traffic
+from framework import fs, run, traffic
 from framework.faultfs import FaultFs
 from framework.test_suite import TestSuite, func_test
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 RENAME_NOREPLACE = 1
 ROUNDS = 40
+DTS = os.path.join(run.REPO, "dts_tests")
+CLEANER = "import sys; sys.path.insert(0, sys.argv[1]); from framework import fs; fs.remove_stale()"
+KILLED = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+from framework import faultfs, fs
+with fs.work_dir("killed") as path, faultfs.FaultFs(f"{path}/back", f"{path}/mnt"), fs.LoopFs(path, 8 << 20) as loop, fs.netns() as name:
+    with open(f"{path}/mnt/file", "w") as file:
+        file.write("here")
+    print(path, loop.device, name, flush=True)
+    time.sleep(600)
+"""
 
 
 def failure(function, *args) -> int:
@@ -323,6 +336,36 @@ class TestFaultfs(TestSuite):
                         number = os.lstat(faulty.mount + path).st_ino
                         verify(number == numbers[path], f"{path}: inode {number}, before {numbers[path]}, {where}")
             shutil.rmtree(base)
+
+    @func_test
+    def test_killed_run(self) -> None:
+        """What a run that was killed has left goes when the next one begins.
+
+        **Steps:**
+            * A run with a work directory, in which a faultfs and a loop device are mounted, and with a namespace; kill -9; clean up
+              as a run does that begins. The same while it lives, and from a second run at the same time.
+
+        **Verify:**
+            * While it lives nothing of it goes. Then mounts, loop device, directory and namespace are gone, and the work directory
+              of this suite, which lives, is there.
+        """
+        with run.Process([sys.executable, "-c", KILLED, DTS]) as killed:
+            path, device, namespace = killed.wait_until(lambda: killed.out.endswith("\n") and killed.out.split())
+            fs.remove_stale()
+            with open(f"{path}/mnt/file", encoding="ascii") as file:
+                verify(file.read() == "here", "a living run's file")
+            killed.kill()
+        cleaners = [run.Process([sys.executable, "-c", CLEANER, DTS]) for _ in range(2)]
+        for cleaner in cleaners:
+            self.enter(cleaner)
+        for cleaner in cleaners:
+            cleaner.wait()
+        verify(not os.path.lexists(path), f"{path} is still there")
+        with open("/proc/self/mountinfo", encoding="utf-8") as file:
+            verify(path not in file.read(), "still mounted")
+        verify(path not in run.run(["losetup", "--list", device], rc=None).out, f"{device} is still there")
+        verify(not os.path.exists(f"/run/netns/{namespace}"), "the namespace is still there")
+        verify(os.path.isdir(self.dir), "it took what a living run has")
 
     @func_test
     def test_seeds(self) -> None:

@@ -49,15 +49,6 @@ class TestFaults(TestSuite):
     def _state(self) -> tuple[str, str]:
         return "--state-dir", os.path.join(self.dir, "state")
 
-    def _verify_all(self, directory: str) -> None:
-        """All of tcpdump's packets are in the directory's files, once, in order; and no file beside these."""
-        names = run.list_files(directory)
-        verify(bool(names), f"{directory}: no files")
-        verify(all(name.endswith(".pcap") for name in names), f"{directory}: left behind: {names}")
-        # Epoch nanoseconds have one length, so names sort by time.
-        got = pcap.read_packets(*(os.path.join(directory, name) for name in names))
-        oracle.verify_same_packets(got, self.expected, directory)
-
     def _verify_report(self, result: run.Result, path: str, reason: str) -> None:
         """The last word names target, path and errno; the other target is not blamed."""
         lines = [line for line in result.err.splitlines() if line.startswith('sluice push: target "bad"')]
@@ -94,7 +85,7 @@ class TestFaults(TestSuite):
         config = self._config(out)
         result = run.push_once(config, self.store, "--retry-for", "1", *self._state(), rc=1)
         self._verify_report(result, out + "/", "No space left on device")
-        self._verify_all(os.path.join(self.dir, "good"))
+        oracle.verify_all_published(os.path.join(self.dir, "good"), self.expected)
         before = run.read_tree(out, ".pcap")
         verify(bool(before), f"nothing published before the disk was full\n{result.describe()}")
         got = pcap.read_packets(*(os.path.join(out, name) for name in sorted(before)))
@@ -107,7 +98,7 @@ class TestFaults(TestSuite):
         os.unlink(filler)
         for _ in range(2):
             run.push_once(config, self.store, "--retry-for", "1", *self._state())
-            self._verify_all(out)
+            oracle.verify_all_published(out, self.expected)
             after = run.read_tree(out)
             oracle.verify_same_tree({name: after.get(name, b"") for name in before}, before, "published before")
             oracle.verify_same_tree(run.read_tree(os.path.join(self.dir, "good")), good, "healthy target")
@@ -131,8 +122,8 @@ class TestFaults(TestSuite):
             os.unlink(filler)
             result = push.wait(30)
         verify(result.err.count("No space left on device") == 1, f"not reported once\n{result.describe()}")
-        self._verify_all(out)
-        self._verify_all(os.path.join(self.dir, "good"))
+        oracle.verify_all_published(out, self.expected)
+        oracle.verify_all_published(os.path.join(self.dir, "good"), self.expected)
 
     @func_test
     def test_read_only(self) -> None:
@@ -154,11 +145,11 @@ class TestFaults(TestSuite):
         config = self._config(out)
         result = run.push_once(config, self.store, "--retry-for", "1", *self._state(), rc=1)
         self._verify_report(result, out + "/", "Read-only file system")
-        self._verify_all(os.path.join(self.dir, "good"))
+        oracle.verify_all_published(os.path.join(self.dir, "good"), self.expected)
         subprocess.run(["mount", "-o", "remount,rw", disk.path], check=True)
         run.push_once(config, self.store, "--retry-for", "1", *self._state())
-        self._verify_all(out)
-        self._verify_all(os.path.join(self.dir, "good"))
+        oracle.verify_all_published(out, self.expected)
+        oracle.verify_all_published(os.path.join(self.dir, "good"), self.expected)
 
         # There is room for one copy only.
         for name in run.list_files(out):
@@ -170,8 +161,8 @@ class TestFaults(TestSuite):
             push.wait_until(lambda: "Read-only file system" in push.err, what="report of the read-only file system")
             subprocess.run(["mount", "-o", "remount,rw", disk.path], check=True)
             push.wait(30)
-        self._verify_all(out)
-        self._verify_all(os.path.join(self.dir, "good"))
+        oracle.verify_all_published(out, self.expected)
+        oracle.verify_all_published(os.path.join(self.dir, "good"), self.expected)
 
     @func_test
     def test_not_mounted(self) -> None:
@@ -194,7 +185,7 @@ class TestFaults(TestSuite):
             verify(1 <= result.seconds < 10, f"not given up after a second\n{result.describe()}")
             self._verify_report(result, point, "")
             verify("not mounted" in result.err, f"does not say that it is not mounted\n{result.describe()}")
-            self._verify_all(os.path.join(self.dir, "good"))
+            oracle.verify_all_published(os.path.join(self.dir, "good"), self.expected)
         verify(not os.path.lexists(absent), f"{absent} was created")
         verify(not os.listdir(present), f"created below {present}: {os.listdir(present)}")
 
@@ -207,8 +198,8 @@ class TestFaults(TestSuite):
             verify(not os.listdir(disk.path), f"created below the mount point: {os.listdir(disk.path)}")
             disk.mount()
             push.wait(30)
-        self._verify_all(out)
-        self._verify_all(os.path.join(self.dir, "good"))
+        oracle.verify_all_published(out, self.expected)
+        oracle.verify_all_published(os.path.join(self.dir, "good"), self.expected)
         disk.umount()
         verify(not os.listdir(disk.path), f"created below the mount point: {os.listdir(disk.path)}")
 
@@ -244,7 +235,7 @@ class TestFaults(TestSuite):
             push.stop(20)
         # The stop may have come while the target was still catching up.
         run.push_once(config, self.store, *self._state())
-        self._verify_all(out)
+        oracle.verify_all_published(out, self.expected)
 
     @func_test
     def test_resume_read_only(self) -> None:
@@ -277,14 +268,14 @@ class TestFaults(TestSuite):
         done = pcap.read_packets(*(os.path.join(out, name) for name in run.list_files(out, ".pcap")))
         oracle.verify_same_packets(done, self.expected[: len(done)], "published before")
         verify(self._first_unpublished(result) == self.expected[len(done)].ts, result.describe())
-        self._verify_all(os.path.join(self.dir, "good"))
+        oracle.verify_all_published(os.path.join(self.dir, "good"), self.expected)
         with run.push_start(config, self.store, *args) as push:
             push.wait_until(lambda: "Read-only file system" in push.err, what="report")
             run.run(["mount", "-o", "remount,rw", disk.path])
             push.wait_until(lambda: "works again" in push.err, what="going on")
             push.stop(20)
         run.push_once(config, self.store, *self._state())
-        self._verify_all(out)
+        oracle.verify_all_published(out, self.expected)
 
     @func_test
     def test_min_free(self) -> None:
@@ -306,7 +297,7 @@ class TestFaults(TestSuite):
         config = lua.write_config(os.path.join(self.dir, "default.lua"), targets)
         result = run.push_once(config, self.store, "--retry-for", "1", *self._state(), rc=1)
         self._verify_report(result, out, "MinFree keeps 1024 MiB by default")
-        self._verify_all(os.path.join(self.dir, "good"))
+        oracle.verify_all_published(os.path.join(self.dir, "good"), self.expected)
 
         filler = self._fill(disk, 6 * MIB)
         args = ("--once", "--retry-for", "30", *self._state())
@@ -316,8 +307,8 @@ class TestFaults(TestSuite):
             os.unlink(filler)
             result = push.wait(30)
         verify(result.err.count("MinFree keeps") == 1, f"not said once\n{result.describe()}")
-        self._verify_all(out)
-        self._verify_all(os.path.join(self.dir, "good"))
+        oracle.verify_all_published(out, self.expected)
+        oracle.verify_all_published(os.path.join(self.dir, "good"), self.expected)
 
     # ------------------------------------------------------------ names
 
@@ -341,7 +332,7 @@ class TestFaults(TestSuite):
         """
         config, out = self._one_target("out")
         run.push_once(config, self.store)
-        self._verify_all(out)
+        oracle.verify_all_published(out, self.expected)
         first = run.read_tree(out)
         inodes = {name: os.stat(os.path.join(out, name)).st_ino for name in first}
         expected = dict(first)

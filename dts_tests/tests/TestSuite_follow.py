@@ -42,13 +42,7 @@ class TestFollow(TestSuite):
             "both": ("tcp", "--split-time 30e9 --split-byte 100000", {"EmptyFiles": True}),
             "day": (None, "--split-time 86400e9", {}),
         }
-        return [
-            lua.target(
-                desc, f"{out}/{desc}/at%H%M/x", text, Split=split, FileName="--filename-epoch-nsec", MinFree=0, **more,
-                **fields,
-            )
-            for desc, (text, split, more) in shapes.items()
-        ]
+        return lua.shaped(f"{out}/{{}}/at%H%M/x", shapes, **fields)
 
     def _args(self) -> tuple[str, ...]:
         return ("--state-dir", f"{self.dir}/state", "--log-dir", f"{self.dir}/log")

@@ -651,15 +651,9 @@ class TestImportFollow(TestSuite):
         with self.follow() as follower:
             self.wait_stored(follower, 200)
             time.sleep(0.5)
-
-            def cpu() -> float:
-                with open(f"/proc/{follower.pid}/stat", encoding="ascii") as file:
-                    fields = file.read().rsplit(")", 1)[1].split()
-                return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-            before = cpu()
+            before = run.cpu_seconds(follower.pid)
             time.sleep(3)
-            used = cpu() - before
+            used = run.cpu_seconds(follower.pid) - before
             start = time.monotonic()
             append(f"{self.source}/199.pcap", pcap.pcap_record(Packet(now + 1000, bytes(70), 70)))
             self.wait_stored(follower, 201)

@@ -37,12 +37,7 @@ class TestLive(TestSuite):
             "rare": ("icmp and greater 900", "--split-time 10e9", {"EmptyFiles": True}),
             "day": (None, "--split-time 86400e9", {}),
         }
-        return [
-            lua.target(
-                desc, f"{out}/{desc}/%H%M/x", text, Split=split, FileName="--filename-epoch-nsec", MinFree=0, **more
-            )
-            for desc, (text, split, more) in shapes.items()
-        ]
+        return lua.shaped(f"{out}/{{}}/%H%M/x", shapes)
 
     def _args(self) -> tuple[str, ...]:
         return ("--state-dir", f"{self.dir}/state", "--log-dir", f"{self.dir}/log")

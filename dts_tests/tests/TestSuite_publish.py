@@ -40,15 +40,6 @@ class TestPublish(TestSuite):
     def _state(self) -> tuple[str, str]:
         return "--state-dir", os.path.join(self.dir, "state")
 
-    def _verify_all(self, directory: str) -> list[str]:
-        """All of tcpdump's packets are there once, in order, and nothing but final names; the names."""
-        names = run.list_files(directory)
-        verify(bool(names), f"{directory}: no files")
-        verify(all(name.endswith(".pcap") for name in names), f"{directory}: left behind: {names}")
-        got = pcap.read_packets(*(os.path.join(directory, name) for name in names))
-        oracle.verify_same_packets(got, self.expected, directory)
-        return names
-
     @staticmethod
     def _operations(faulty: FaultFs) -> list[str]:
         """Operations that succeeded."""
@@ -97,7 +88,7 @@ class TestPublish(TestSuite):
         """
         faulty = self._mount()
         run.push_once(self._config(faulty.mount, SplitCmd=f"-Z {os.getuid()}.{os.getgid()}"), self.store, *self._state())
-        names = self._verify_all(os.path.join(self.dir, "below", "day"))
+        names = oracle.verify_all_published(os.path.join(self.dir, "below", "day"), self.expected)
         verify(len(names) > 3, f"too few files: {names}")
         self._verify_order(faulty, names, "link")
         verify(any(line.startswith("chown /day/") for line in self._operations(faulty)), "no chown was seen")
@@ -120,7 +111,7 @@ class TestPublish(TestSuite):
         config = self._config(faulty.mount)
         run.push_once(config, self.store, *self._state())
         below = os.path.join(self.dir, "below", "day")
-        names = self._verify_all(below)
+        names = oracle.verify_all_published(below, self.expected)
         self._verify_order(faulty, names, "rename-noreplace")
         first = run.read_tree(below)
         run.push_once(config, self.store)
@@ -164,7 +155,7 @@ class TestPublish(TestSuite):
                 result = push.wait(40)
             verify(result.err.count("No such file or directory") == 1, f"not reported once\n{result.describe()}")
             verify(day in result.err, f"does not name {day}\n{result.describe()}")
-            self._verify_all(base)
+            oracle.verify_all_published(base, self.expected)
             shutil.rmtree(base)
 
     @func_test
@@ -190,4 +181,4 @@ class TestPublish(TestSuite):
         verify(not os.listdir(day), f"created: {os.listdir(day)}")
         run.run(["chattr", "-i", day])
         run.push_once(config, self.store, *self._state())
-        self._verify_all(base)
+        oracle.verify_all_published(base, self.expected)

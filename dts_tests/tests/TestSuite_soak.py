@@ -60,12 +60,6 @@ class Feeder(threading.Thread):
             importer.wait(60)
 
 
-def resident(pid: int) -> int:
-    """Bytes of a process that are in memory."""
-    with open(f"/proc/{pid}/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 class TestSoak(TestSuite):
     """Everything at once."""
 
@@ -86,13 +80,7 @@ class TestSoak(TestSuite):
             "both": ("tcp", "--split-time 4e9 --split-byte 1000000", {}),
             "rare": ("arp or icmp", "--split-time 1e9", {"EmptyFiles": True}),
         }
-        return [
-            lua.target(
-                desc, f"{out}/{desc}/%M/x", text, Split=split, FileName="--filename-epoch-nsec", MinFree=0,
-                OnStop="resume", **more,
-            )
-            for desc, (text, split, more) in shapes.items()
-        ]  # fmt: skip
+        return lua.shaped(f"{out}/{{}}/%M/x", shapes, OnStop="resume")
 
     def _stall(self, faulty: FaultFs, dice: random.Random) -> None:
         """One target's endpoint hangs, crawls, or is full, for a while."""
@@ -156,7 +144,7 @@ class TestSoak(TestSuite):
                         push.__exit__()
                         push = run.push_start(config, store, *args)
                     if calm:
-                        grown.append(resident(push.pid))
+                        grown.append(run.resident(push.pid))
                 verify(feeder.failed is None, f"the feeder: {feeder.failed}")
                 push.stop(60)
             finally:
