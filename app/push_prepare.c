@@ -134,17 +134,33 @@ push_check_filters(struct push *push, const struct sl_capture *capture)
 	return sl_config_errors(push->config) > 0 ? SL_EXIT_REFUSED : -1;
 }
 
-/* The sequence number of a store's newest capture; 0 if it has none. */
+/*
+ * The sequence number of the newest capture that nobody writes any more; 0 if there is none. One that is being made is
+ * in the list a moment before the link `active` leads to it: it is one that comes.
+ */
 static uint64_t
-newest_sequence(const char *store)
+newest_ended(const char *store)
 {
 	struct sl_capture_info *infos = NULL;
 	char errbuf[SL_STORE_ERRBUF];
-	uint64_t newest = 0;
+	uint64_t newest;
 	size_t count = 0;
 
-	if (sl_store_list(store, &infos, &count, errbuf) == 0 && count > 0)
-		newest = infos[count - 1].sequence;
+	if (sl_store_list(store, &infos, &count, errbuf) < 0)
+		count = 0;
+	for (; count > 0; count--) {
+		struct sl_capture *capture;
+		bool is_open;
+
+		if (sl_capture_open(store, infos[count - 1].name, &capture, errbuf) < 0)
+			break;
+		is_open = sl_capture_state(capture) == SL_CAPTURE_OPEN;
+		sl_capture_close(capture);
+		if (!is_open)
+			break;
+	}
+	newest = count > 0 ? infos[count - 1].sequence : 0;
+
 	free(infos);
 	return newest;
 }
@@ -159,7 +175,7 @@ push_open_first_capture(struct push *push)
 	char errbuf[PUSH_ERRBUF];
 	bool waits = !push->options.once && !push->options.capture, said = false;
 	/* before the first look: a capture that begins in between is one that has come */
-	uint64_t newest = waits ? newest_sequence(push->options.store) : 0;
+	uint64_t newest = waits ? newest_ended(push->options.store) : 0;
 
 	while (!push_stopping()) {
 		struct sl_capture *capture;

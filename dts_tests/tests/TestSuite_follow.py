@@ -69,10 +69,10 @@ class TestFollow(TestSuite):
             at = end
             if cut == 1:
                 feeder.popen.stdin.close()
-                feeder.wait(20)
+                feeder.wait()
             with run.push_start(config, store, *self._args()) as push:
                 time.sleep(1.3)
-                result = push.stop(15)
+                result = push.stop()
                 verify(result.err == "" or "waiting for" in result.err, f"words at a stop\n{result.describe()}")
         run.push_once(config, store, *self._args())
         return out
@@ -141,8 +141,8 @@ class TestFollow(TestSuite):
                 feeder.signal(15)
                 push.signal(15)
                 feeder.popen.stdin.close()
-                feeder.wait(10)
-                push.wait(10)
+                feeder.wait()
+                push.wait()
             [name] = run.list_files(out)
             oracle.verify_same_packets(pcap.read_packets(f"{out}/{name}"), self.packets, f"turn {turn}")
         out, store = f"{self.dir}/out", f"{self.dir}/store"
@@ -167,7 +167,7 @@ class TestFollow(TestSuite):
         count = len(run.list_files(f"{self.reference}/time"))
         args = ("--state-dir", state, "--log-dir", f"{self.dir}/log")
         with run.push_start(config, f"{self.suite_dir}/store", *args) as push:
-            push.wait_until(lambda: len(run.list_files(f"{out}/time", ".pcap")) == count - 1, 20, "published windows")
+            push.wait_until(lambda: len(run.list_files(f"{out}/time", ".pcap")) == count - 1, 60, "published windows")
             push.kill()
         return config, out, state
 
@@ -244,9 +244,9 @@ class TestFollow(TestSuite):
                 half = len(self.blob) // 2
                 feeder.popen.stdin.write(self.blob[:half])
                 feeder.popen.stdin.flush()
-                feeder.wait_until(lambda: os.path.lexists(f"{store}/active"), 10, "a capture")
+                feeder.wait_until(lambda: os.path.lexists(f"{store}/active"), what="a capture")
                 with run.push_start(config, store, *args) as push:
-                    push.wait_until(lambda: run.list_files(f"{out}/time", ".pcap"), 20, "a published window")
+                    push.wait_until(lambda: run.list_files(f"{out}/time", ".pcap"), what="a published window")
                     time.sleep(1.2)
                     if name == "journal":
                         os.unlink(f"{state}/time.journal")
@@ -254,9 +254,9 @@ class TestFollow(TestSuite):
                         shutil.rmtree(state)
                     feeder.popen.stdin.write(self.blob[half:])
                     feeder.popen.stdin.close()
-                    feeder.wait(20)
+                    feeder.wait()
                     time.sleep(0.5)
-                    result = push.stop(15)
+                    result = push.stop()
             verify(f"{state}/time.journal was removed" in result.err, f"not told\n{result.describe()}")
             for _ in range(2):
                 run.push_once(config, store, *args)
@@ -293,10 +293,10 @@ class TestFollow(TestSuite):
                 config = lua.write_config(f"{self.dir}/c.lua", [target], {"FollowStart": True})
                 with run.push_start(config, store, *self._args()) as push:
                     time.sleep(1.3)
-                    result = push.stop(15)
+                    result = push.stop()
                 verify(("definition has changed" in result.err) == (i > 0), result.describe())
             feeder.popen.stdin.close()
-            feeder.wait(20)
+            feeder.wait()
         run.push_once(config, store, *self._args())
         names = run.list_files(out)
         verify(all(name.endswith(".pcap") for name in names), f"left over: {names}")
@@ -350,22 +350,51 @@ class TestFollow(TestSuite):
                 def quiet(files: int) -> bool:
                     return len(run.list_files(out, ".pcap")) == files and not run.list_files(out, ".pending")
 
-                push.wait_until(lambda: quiet(2), 15, "the window published in silence")
+                push.wait_until(lambda: quiet(2), 60, "the window published in silence")
                 time.sleep(2.1)
                 sent.append(frame(20, 7000))
                 feed.write(pcap.pcap_record(sent[-1]))
-                push.wait_until(lambda: quiet(3), 15, "the second window published in silence")
+                push.wait_until(lambda: quiet(3), 60, "the second window published in silence")
                 sent.append(frame(21, 7000))
                 feed.write(pcap.pcap_record(sent[-1]))
                 time.sleep(0.1)
-                importer.stop(10)
-                push.stop(10)
+                importer.stop()
+                push.stop()
         names = run.list_files(out)
         verify(all(name.endswith(".pcap") for name in names), f"left over: {names}")
         got = {desc: [f"{out}/{name}" for name in names if name.startswith(desc)] for desc in ("all", "first", "none")}
         oracle.verify_same_packets(pcap.read_packets(*got["all"]), sent, "all")
         oracle.verify_same_packets(pcap.read_packets(*got["first"]), sent[:1], "first")
         verify(not got["none"], got["none"])
+
+    @func_test
+    def test_begins_with_capture(self) -> None:
+        """A push that begins while the store's first capture is being made.
+
+        **Steps:**
+            * While an import goes on, take the link `active` away: so a store looks whose first capture was made just now. Start a
+              push; make the link once it says that it waits; end the import.
+
+        **Verify:**
+            * The push takes that capture, not only one that comes after it; all packets are there.
+        """
+        store, out = f"{self.dir}/store", f"{self.dir}/out"
+        target = lua.target("day", f"{out}/x", Split="--split-time 86400e9", MinFree=0)
+        config = lua.write_config(f"{self.dir}/c.lua", [target], {"FollowStart": True})
+        feeder = self.enter(run.Process([SLUICE, "import", "--store", store, "-"], stdin=subprocess.PIPE))
+        feeder.popen.stdin.write(self.blob)
+        feeder.popen.stdin.flush()
+        feeder.wait_until(lambda: os.path.lexists(f"{store}/active"), what="a capture")
+        name = os.readlink(f"{store}/active")
+        os.unlink(f"{store}/active")
+        push = self.enter(run.push_start(config, store, *self._args()))
+        push.wait_until(lambda: "waiting for the first capture" in push.err, what="word that it waits")
+        os.symlink(name, f"{store}/active")
+        push.wait_until(lambda: run.list_files(out), what="a file")
+        feeder.popen.stdin.close()
+        feeder.wait()
+        push.stop()
+        oracle.verify_all_published(out, self.packets)
 
     @func_test
     def test_follow_start(self) -> None:
@@ -390,7 +419,7 @@ class TestFollow(TestSuite):
             for _ in range(2):
                 with run.push_start(config, f"{self.suite_dir}/store", *args) as push:
                     time.sleep(1.2)
-                    push.stop(15)
+                    push.stop()
             for case in cases:
                 names = run.list_files(f"{out}/{case[1]}") if os.path.isdir(f"{out}/{case[1]}") else []
                 got = pcap.read_packets(*(f"{out}/{case[1]}/{name}" for name in names))
