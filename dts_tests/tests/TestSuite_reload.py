@@ -18,6 +18,7 @@ from api.test import verify
 from framework import lua, model, oracle, pcap, run, traffic
 from framework.faultfs import FaultFs
 from framework.run import SLUICE
+from framework.store import captures, headers
 from framework.test_suite import TestSuite, func_test
 
 NS = pcap.NS
@@ -49,17 +50,29 @@ class Reloaded:
         targets: The first configuration's.
         first: Packets that are in the store before the push begins.
         args: More options of push.
+        roll: Seconds of the capture after which the next one begins; 0: there is one.
     """
 
-    def __init__(self, suite: "TestReload", base: str, targets: list[dict], first: int, *args: str, **kwargs):
+    def __init__(
+        self, suite: "TestReload", base: str, targets: list[dict], first: int, *args: str, roll: int = 0, **kwargs
+    ):
         os.makedirs(base, exist_ok=True)
         self.suite, self.base, self.store = suite, base, f"{base}/store"
         self.config = f"{base}/c.lua"
         self.state = f"{base}/state"
         self.reloads = 0
         self.sent = 0
-        self.feeder = suite.enter(run.Process([SLUICE, "import", "--store", self.store, "-"], stdin=subprocess.PIPE))
-        self.feeder.popen.stdin.write(suite.blob[:24])
+        self.roll = roll
+        words = [SLUICE, "import", "--store", self.store]
+        if roll:
+            growing = f"{base}/in.pcap"
+            self.input = open(growing, "wb")
+            words += ["--follow", "--roll", str(roll), "--flush-interval", "0.05", growing]
+            self.feeder = suite.enter(run.Process(words))
+        else:
+            self.feeder = suite.enter(run.Process([*words, "-"], stdin=subprocess.PIPE))
+            self.input = self.feeder.popen.stdin
+        self.input.write(suite.blob[:24])
         self.feed(first)
         self.write(targets)
         self.args = ("--state-dir", self.state, "--log-dir", f"{base}/log", *args)
@@ -72,22 +85,21 @@ class Reloaded:
 
     def feed(self, end: int) -> None:
         """Send packets up to number end, and wait until the store has them."""
-        suite = self.suite
-        self.feeder.popen.stdin.write(suite.blob[suite.offsets[self.sent] : suite.offsets[end]])
-        self.feeder.popen.stdin.flush()
-        self.sent = end
+        self.send(end)
         self.feeder.wait_until(lambda: self.stored() >= end, 30, f"{end} packets in the store")
 
     def send(self, end: int) -> None:
         """As feed(), without waiting."""
         suite = self.suite
-        self.feeder.popen.stdin.write(suite.blob[suite.offsets[self.sent] : suite.offsets[end]])
-        self.feeder.popen.stdin.flush()
+        self.input.write(suite.blob[suite.offsets[self.sent] : suite.offsets[end]])
+        self.input.flush()
         self.sent = end
 
     def stored(self) -> int:
         if not os.path.lexists(f"{self.store}/active"):
             return 0
+        if self.roll:
+            return sum(head.count for name in captures(self.store) for head in headers(self.store, name))
         found = re.search(r"(?m)^packets: +(\d+)", run.sluice("store", "info", "--store", self.store, rc=None).out)
         return int(found.group(1)) if found else 0
 
@@ -114,10 +126,17 @@ class Reloaded:
                     count += len(re.findall(pattern, file.read()))
         return count
 
+    def finish(self) -> None:
+        """The capture ends."""
+        self.input.close()
+        if self.roll:
+            self.feeder.wait_until(lambda: self.stored() >= self.sent, 30, "all packets in the store")
+            self.feeder.stop(30)
+        self.feeder.wait(30)
+
     def end(self) -> run.Result:
         """The capture ends; the push has all of it, and is stopped."""
-        self.feeder.popen.stdin.close()
-        self.feeder.wait(30)
+        self.finish()
         result = self.push.stop(60)
         verify("Sanitizer" not in result.err, result.describe())
         return result
@@ -128,8 +147,8 @@ class TestReload(TestSuite):
 
     def set_up_suite(self) -> None:
         """A capture, where its records lie, and what tcpdump takes of it."""
-        capture = traffic.make_traffic(f"{self.suite_dir}/in.pcap", packets=20000, duration=300, seed=11)
-        with open(capture, "rb") as file:
+        self.capture = traffic.make_traffic(f"{self.suite_dir}/in.pcap", packets=20000, duration=300, seed=11)
+        with open(self.capture, "rb") as file:
             self.blob = file.read()
         self.packets = pcap.parse_pcap(self.blob).packets
         self.offsets = [24]
@@ -139,7 +158,7 @@ class TestReload(TestSuite):
         verify(len(self.order) == len(self.packets), "packets of the capture must be distinct")
         self.taken = {}
         for text in FILTERS:
-            got = oracle.tcpdump_filter(capture, text, f"{self.suite_dir}/tcpdump.pcap").packets
+            got = oracle.tcpdump_filter(self.capture, text, f"{self.suite_dir}/tcpdump.pcap").packets
             self.taken[text] = {self.order[packet] for packet in got}
 
     # ------------------------------------------------------------ targets and what they make
@@ -258,8 +277,33 @@ class TestReload(TestSuite):
         for turn in range(ROUNDS):
             self._random_turn(random.Random(1000 + turn), f"{self.dir}/{turn}")
 
-    def _random_turn(self, rng: random.Random, base: str) -> None:
+    @func_test
+    def test_rolls(self) -> None:
+        """Reloads at the moment at which the capture rolls.
+
+        **Steps:**
+            * As test_random_moments, from a file that grows and is imported with --follow --roll 10: most pieces end at or just
+              behind the packet that begins a new capture, and SIGHUP follows at once or up to 0.2 s later.
+
+        **Verify:**
+            * As test_random_moments; the kept targets made the files of a push of one capture with all the packets.
+            * There were at least 20 captures, and 10 reloads.
+        """
+        for turn in range(ROUNDS):
+            self._random_turn(random.Random(2000 + turn), f"{self.dir}/{turn}", roll=10)
+
+    def _rolls(self, seconds: int) -> list[int]:
+        """Numbers of the packets that begin new captures."""
+        clock, numbers = self.packets[0].ts, []
+        for i, packet in enumerate(self.packets):
+            if packet.ts // (seconds * NS) > clock // (seconds * NS):
+                numbers.append(i)
+            clock = max(clock, packet.ts)
+        return numbers
+
+    def _random_turn(self, rng: random.Random, base: str, roll: int = 0) -> None:
         out = f"{base}/out"
+        rolls = self._rolls(roll) if roll else []
         kept = [
             self._target(f"{out}/a/x", "a", "tcp", 0, FollowStart=True, OnStop="resume"),
             self._target(f"{out}/b/x", "b", "", 3, FollowStart=True, OnStop="resume"),
@@ -278,22 +322,32 @@ class TestReload(TestSuite):
             rng.shuffle(targets)
             return targets
 
-        push = Reloaded(self, f"{base}/run", plan(), 500)
+        current = plan()
+        push = Reloaded(self, f"{base}/run", current, 500, roll=roll)
         push.push.wait_until(lambda: push.logged("a", "open "), 20, "an open file")
         while push.sent < len(self.packets):
-            push.send(min(push.sent + rng.randrange(1, 2500), len(self.packets)))
-            time.sleep(rng.random() * 0.3)
+            end = push.sent + rng.randrange(1, 2500)
+            if roll and rng.random() < 0.8:
+                end = next((number for number in rolls if number > push.sent), end) + rng.choice((0, 1, 1, 2, 20))
+            push.send(min(end, len(self.packets)))
+            time.sleep(rng.choice((0, 0.02, 0.2)) if roll else rng.random() * 0.3)
             if rng.random() < 0.7:
-                push.reload(plan())
-        push.feeder.popen.stdin.close()
-        push.feeder.wait(30)
+                current = plan()
+                push.reload(current)
+        push.finish()
         time.sleep(0.3)
         result = push.end()
-        verify(result.rc == 0 and push.reloads > 2, result.describe())
+        verify(result.rc == 0 and push.reloads > (10 if roll else 2), result.describe())
+        whole = push.store
+        if roll:
+            verify(len(captures(push.store)) >= 20, f"rolls: {captures(push.store)}")
+            whole = f"{base}/whole"
+            run.import_capture(whole, self.capture)
         reference = [dict(target, Path=target["Path"].replace(out, f"{base}/reference")) for target in kept]
-        final = lua.write_config(f"{base}/final.lua", kept)
+        # a stop does not wait for captures that the push has not come to
+        final = lua.write_config(f"{base}/final.lua", current if roll else kept)
         run.push_once(final, push.store, *push.args)
-        run.push_once(lua.write_config(f"{base}/reference.lua", reference), push.store)
+        run.push_once(lua.write_config(f"{base}/reference.lua", reference), whole)
         for name in "ab":
             oracle.verify_same_tree(run.read_tree(f"{out}/{name}"), run.read_tree(f"{base}/reference/{name}"), name)
         # The first one began at "now", so some packets come before its first.
@@ -528,8 +582,7 @@ class TestReload(TestSuite):
             time.sleep(rng.random() * 0.25)
             push.push.kill()
             push.send(len(self.packets))
-            push.feeder.popen.stdin.close()
-            push.feeder.wait(30)
+            push.finish()
             run.push_once(push.config, push.store, *push.args)
             before, after = self._numbers(f"{out}/old"), self._numbers(f"{out}/new")
             verify(before == sorted(self.taken["tcp"])[: len(before)], f"turn {turn}: packets of the old definition")
@@ -673,8 +726,7 @@ class TestReload(TestSuite):
             verify(second.running(), second.result().describe())
             push.push.wait(30, rc=1)
             push.feed(len(self.packets))
-            push.feeder.popen.stdin.close()
-            push.feeder.wait(30)
+            push.finish()
             time.sleep(0.5)
             second.stop(60, rc=None)
         run.push_once(push.config, push.store, *push.args[:4])
@@ -709,8 +761,7 @@ class TestReload(TestSuite):
         push.push.wait(10, rc=1)
         faulty.clear()
         push.feed(len(self.packets))
-        push.feeder.popen.stdin.close()
-        push.feeder.wait(30)
+        push.finish()
         run.push_once(push.config, push.store, *push.args[:4])
         for path in (f"{faulty.mount}/bad", f"{out}/good"):
             verify(self._numbers(path) == list(range(len(self.packets))), f"{path}: not all packets once and in order")
