@@ -81,21 +81,57 @@ count_polls(void *ctx)
 	return SL_POLL_IDLE;
 }
 
+/* An lcore with one stage that never has anything to do. */
+static pthread_t
+start_idle(struct sl_lcore *lcore, unsigned long *polls)
+{
+	pthread_t thread;
+
+	lcore->stages[0] = (struct sl_stage){.name = "idle", .poll = count_polls, .ctx = polls};
+	lcore->stage_count = 1;
+	assert_int_equal(pthread_create(&thread, NULL, run_lcore, lcore), 0);
+	return thread;
+}
+
+static void
+stop(struct sl_lcore *lcore, pthread_t thread)
+{
+	atomic_store(&lcore->quit, true);
+	sl_bell_ring(&lcore->bell);
+	pthread_join(thread, NULL);
+}
+
+static void
+sleep_a_tenth(void)
+{
+	struct timespec tenth = {.tv_nsec = 100000000};
+
+	nanosleep(&tenth, NULL);
+}
+
+static void
+falls_asleep(const unsigned long *polls)
+{
+	unsigned long before;
+
+	sleep_a_tenth();
+	before = *polls;
+	sleep_a_tenth();
+	assert_int_equal(*polls, before);
+}
+
 static void
 an_idle_lcore_sleeps_and_a_timer_wakes_it(void **state)
 {
-	static struct sl_lcore lcore = {.name = "t", .timer_ms = 10, .stage_count = 1};
+	static struct sl_lcore lcore = {.name = "t", .timer_ms = 10};
 	static unsigned long polls;
 	struct timespec quarter = {.tv_nsec = 250000000};
 	pthread_t thread;
 
 	(void)state;
-	lcore.stages[0] = (struct sl_stage){.name = "idle", .poll = count_polls, .ctx = &polls};
-	assert_int_equal(pthread_create(&thread, NULL, run_lcore, &lcore), 0);
+	thread = start_idle(&lcore, &polls);
 	nanosleep(&quarter, NULL);
-	atomic_store(&lcore.quit, true);
-	sl_bell_ring(&lcore.bell);
-	pthread_join(thread, NULL);
+	stop(&lcore, thread);
 	/* The ramp of some 75 polls, then two polls every 10 ms: far fewer than spinning would make. */
 	assert_in_range(polls, 78, 1000);
 	assert_int_equal(lcore.busy_cycles, 0);
@@ -106,54 +142,41 @@ static void
 a_word_outside_wakes_too(void **state)
 {
 	static _Atomic uint32_t outside;
-	static struct sl_lcore lcore = {.name = "t", .timer_ms = 1, .stage_count = 1, .outside = &outside};
+	static struct sl_lcore lcore = {.name = "t", .timer_ms = 1, .outside = &outside};
 	static unsigned long polls;
-	struct timespec tenth = {.tv_nsec = 100000000};
 	unsigned long before;
 	pthread_t thread;
 
 	(void)state;
-	lcore.stages[0] = (struct sl_stage){.name = "idle", .poll = count_polls, .ctx = &polls};
-	assert_int_equal(pthread_create(&thread, NULL, run_lcore, &lcore), 0);
-	nanosleep(&tenth, NULL);
-	before = polls;
-	nanosleep(&tenth, NULL);
+	thread = start_idle(&lcore, &polls);
 	/* the timer is for those who have nothing outside */
-	assert_int_equal(polls, before);
+	falls_asleep(&polls);
 	for (unsigned int i = 0; i < 2; i++) {
 		before = polls;
 		atomic_fetch_add(&outside, 1);
 		syscall(SYS_futex, &outside, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
-		nanosleep(&tenth, NULL);
+		sleep_a_tenth();
 		assert_true(polls > before);
 	}
-	atomic_store(&lcore.quit, true);
-	sl_bell_ring(&lcore.bell);
-	pthread_join(thread, NULL);
+	stop(&lcore, thread);
 }
 
 static void
 a_bell_wakes_without_a_timer(void **state)
 {
-	static struct sl_lcore lcore = {.name = "t", .stage_count = 1};
+	static struct sl_lcore lcore = {.name = "t"};
 	static unsigned long polls;
-	struct timespec tenth = {.tv_nsec = 100000000};
 	unsigned long before;
 	pthread_t thread;
 
 	(void)state;
-	lcore.stages[0] = (struct sl_stage){.name = "idle", .poll = count_polls, .ctx = &polls};
-	assert_int_equal(pthread_create(&thread, NULL, run_lcore, &lcore), 0);
-	nanosleep(&tenth, NULL);
+	thread = start_idle(&lcore, &polls);
+	falls_asleep(&polls);
 	before = polls;
-	nanosleep(&tenth, NULL);
-	assert_int_equal(polls, before);
 	sl_bell_ring(&lcore.bell);
-	nanosleep(&tenth, NULL);
+	sleep_a_tenth();
 	assert_true(polls > before);
-	atomic_store(&lcore.quit, true);
-	sl_bell_ring(&lcore.bell);
-	pthread_join(thread, NULL);
+	stop(&lcore, thread);
 }
 
 int

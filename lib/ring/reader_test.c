@@ -278,6 +278,18 @@ end_of(unsigned int stream)
 		.chunk = sl_capture_committed(rig.streams[stream].capture)};
 }
 
+/* As start(), from a closed capture of so many chunks to its end. */
+static void
+start_on(unsigned int chunks, unsigned int filters, unsigned int writers, unsigned int targets, const uint64_t *first)
+{
+	struct sl_position end;
+
+	make_capture("a", chunks);
+	open_capture("a");
+	end = end_of(0);
+	start(filters, writers, targets, first, &end);
+}
+
 /* Every chunk from first on exactly once, in order. */
 static void
 check_taken(unsigned int t, uint64_t first, unsigned int chunks)
@@ -315,14 +327,9 @@ every_target_takes_every_chunk_in_order(void **state)
 static void
 a_slow_filter_gets_less_to_do(void **state)
 {
-	struct sl_position end;
-
 	(void)state;
-	make_capture("a", 200);
-	open_capture("a");
-	end = end_of(0);
 	rig.slowness = 5;
-	start(2, 1, 1, NULL, &end);
+	start_on(200, 2, 1, 1, NULL);
 	run_to_end();
 	check_taken(0, 0, 200);
 	assert_int_equal(rig.filtered[0] + rig.filtered[1], 200);
@@ -334,13 +341,9 @@ static void
 targets_that_start_behind_are_served_too(void **state)
 {
 	static const uint64_t first[] = {30, 0, 17};
-	struct sl_position end;
 
 	(void)state;
-	make_capture("a", 60);
-	open_capture("a");
-	end = end_of(0);
-	start(2, 2, 3, first, &end);
+	start_on(60, 2, 2, 3, first);
 	run_to_end();
 	for (unsigned int t = 0; t < 3; t++)
 		check_taken(t, first[t], 60);
@@ -349,13 +352,8 @@ targets_that_start_behind_are_served_too(void **state)
 static void
 a_target_that_was_away_catches_up(void **state)
 {
-	struct sl_position end;
-
 	(void)state;
-	make_capture("a", 100);
-	open_capture("a");
-	end = end_of(0);
-	start(2, 1, 2, NULL, &end);
+	start_on(100, 2, 1, 2, NULL);
 	run_until_taken(0, 10);
 	sl_consumer_set(&rig.consumers[1], SL_CONSUMER_AWAY);
 	run_until_taken(0, 60);
@@ -370,14 +368,10 @@ a_target_that_was_away_catches_up(void **state)
 static void
 a_target_may_fail_again_while_it_catches_up(void **state)
 {
-	struct sl_position end;
 	unsigned int before;
 
 	(void)state;
-	make_capture("a", 100);
-	open_capture("a");
-	end = end_of(0);
-	start(1, 1, 3, NULL, &end);
+	start_on(100, 1, 1, 3, NULL);
 	run_until_taken(0, 10);
 	sl_consumer_set(&rig.consumers[1], SL_CONSUMER_AWAY);
 	sl_consumer_set(&rig.consumers[2], SL_CONSUMER_AWAY);
@@ -415,13 +409,9 @@ static void
 what_nobody_takes_is_not_read(void **state)
 {
 	struct sl_pipeline_stats stats;
-	struct sl_position end;
 
 	(void)state;
-	make_capture("a", 100);
-	open_capture("a");
-	end = end_of(0);
-	start(1, 1, 2, NULL, &end);
+	start_on(100, 1, 1, 2, NULL);
 	run_until_taken(0, 10);
 	sl_consumer_set(&rig.consumers[0], SL_CONSUMER_AWAY);
 	sl_consumer_set(&rig.consumers[1], SL_CONSUMER_AWAY);
@@ -442,14 +432,10 @@ what_nobody_takes_is_not_read(void **state)
 static void
 catching_up_leaves_most_of_the_time_to_the_others(void **state)
 {
-	struct sl_position end;
 	unsigned int before;
 
 	(void)state;
-	make_capture("a", 400);
-	open_capture("a");
-	end = end_of(0);
-	start(1, 1, 4, NULL, &end);
+	start_on(400, 1, 1, 4, NULL);
 	run_until_taken(0, 10);
 	sl_consumer_set(&rig.consumers[3], SL_CONSUMER_AWAY);
 	run_until_taken(0, 100);
@@ -467,13 +453,9 @@ static void
 no_more_is_read_than_there_is_room_for(void **state)
 {
 	struct sl_pipeline_stats stats;
-	struct sl_position end;
 
 	(void)state;
-	make_capture("a", 100);
-	open_capture("a");
-	end = end_of(0);
-	start(1, 1, 2, NULL, &end);
+	start_on(100, 1, 1, 2, NULL);
 	run_until_taken(0, 10);
 	sl_consumer_set(&rig.consumers[1], SL_CONSUMER_AWAY);
 	run_until_taken(0, 100);
@@ -503,13 +485,9 @@ static void
 the_cursor_goes_on_where_it_is_needed(void **state)
 {
 	struct sl_pipeline_stats stats;
-	struct sl_position end;
 
 	(void)state;
-	make_capture("a", 200);
-	open_capture("a");
-	end = end_of(0);
-	start(1, 1, 3, NULL, &end);
+	start_on(200, 1, 1, 3, NULL);
 	run_until_taken(0, 10);
 	sl_consumer_set(&rig.consumers[1], SL_CONSUMER_AWAY);
 	run_until_taken(0, 150);

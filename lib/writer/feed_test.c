@@ -10,11 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <isa-l/crc.h>
 #include <rte_malloc.h>
+
+#include "monotonic.h"
 
 #define RECORDS_OFF 128u
 
@@ -54,15 +55,6 @@ static struct {
 	struct sl_verdict verdicts[64];
 	uint16_t *arena;
 } feed;
-
-static uint64_t
-now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * S + (uint64_t)ts.tv_nsec;
-}
 
 static struct sl_position
 position_of(size_t chunk)
@@ -273,7 +265,7 @@ feed_run(const struct feed_stream *stream, const struct sl_target_config *target
 		.block_memory = 2u << 20,
 	};
 	char errbuf[SL_WRITER_ERRBUF];
-	uint64_t deadline = now() + (options->seconds ? options->seconds : 20) * S;
+	uint64_t deadline = monotonic_ns() + (options->seconds ? options->seconds : 20) * S;
 	struct sl_stage stage;
 	unsigned int t;
 	size_t low = SIZE_MAX;
@@ -326,7 +318,7 @@ feed_run(const struct feed_stream *stream, const struct sl_target_config *target
 	while (!sl_writers_done(feed.writers)) {
 		enum sl_poll_result r = stage.poll(stage.ctx);
 
-		if (now() > deadline) {
+		if (monotonic_ns() > deadline) {
 			rc = -ETIMEDOUT;
 			break;
 		}

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "monotonic.h"
 #include "resume.h"
 #include "target.h"
 
@@ -41,15 +42,6 @@ sl_queue_create(unsigned int entries, bool multi_producer)
 		return NULL;
 	}
 	return r;
-}
-
-static uint64_t
-now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
 static void
@@ -117,11 +109,11 @@ helper_main(void *arg)
 		struct sl_job *job = next_job(h);
 
 		if (job) {
-			atomic_store_explicit(&h->busy_since, now_ns(), memory_order_relaxed);
+			atomic_store_explicit(&h->busy_since, monotonic_ns(), memory_order_relaxed);
 			atomic_store_explicit(&job->begun, true, memory_order_relaxed);
 			run(job);
 			give_back(e, job);
-			atomic_store_explicit(&e->progress_at, now_ns(), memory_order_relaxed);
+			atomic_store_explicit(&e->progress_at, monotonic_ns(), memory_order_relaxed);
 			atomic_store_explicit(&h->busy_since, 0, memory_order_relaxed);
 			continue;
 		}
@@ -197,7 +189,7 @@ sl_endpoint_post(struct sl_endpoint *e, struct sl_job *job, bool urgent)
 static bool
 helper_hangs(struct sl_endpoint *e)
 {
-	uint64_t now = now_ns();
+	uint64_t now = monotonic_ns();
 
 	for (unsigned int i = 0; i < e->started; i++) {
 		uint64_t since = atomic_load_explicit(&e->helpers[i].busy_since, memory_order_relaxed);
@@ -277,12 +269,9 @@ sl_endpoint_starved(struct sl_endpoint *e)
 static struct timespec
 real_time(uint64_t deadline)
 {
+	uint64_t now = monotonic_ns(), left = deadline > now ? deadline - now : 0;
 	struct timespec ts;
-	uint64_t left, now;
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	now = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-	left = deadline > now ? deadline - now : 0;
 	clock_gettime(CLOCK_REALTIME, &ts);
 	now = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec + left;
 	return (struct timespec){.tv_sec = (time_t)(now / 1000000000u), .tv_nsec = (long)(now % 1000000000u)};

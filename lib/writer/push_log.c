@@ -21,6 +21,7 @@
 #include <rte_log.h>
 
 #include "line_queue.h"
+#include "monotonic.h"
 #include "push_log.h"
 #include "sl_writer.h"
 #include "zone.h"
@@ -30,7 +31,7 @@ RTE_LOG_REGISTER_SUFFIX(sl_push_log_logtype, push_log, INFO);
 #define LOG(level, fmt, ...) rte_log(RTE_LOG_##level, sl_push_log_logtype, "push log: " fmt "\n", ##__VA_ARGS__)
 
 #define KEEP_DAYS 30
-#define RETRY_NS (INT64_C(5) * 1000000000)
+#define RETRY_NS (UINT64_C(5) * 1000000000)
 #define CLOSE_WAIT_S 5
 #define RENAME_WAIT_MS 1000
 
@@ -44,7 +45,7 @@ struct log_file {
 	uint64_t size;
 	uint64_t unwritten; /* lines that could not be written */
 	int error; /* of the newest failure, 0: all is well */
-	int64_t retry_at; /* monotonic ns */
+	uint64_t retry_at; /* CLOCK_MONOTONIC ns */
 	bool cleaned; /* old files have been looked for on this day */
 };
 
@@ -117,15 +118,6 @@ sl_push_log_rename(struct sl_push_log *log, size_t t, const char *name)
 }
 
 /* ---------------------------------------------------------------- files */
-
-static int64_t
-monotonic_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
-}
 
 static int64_t
 local_day(const struct tm *tm)

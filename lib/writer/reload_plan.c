@@ -239,18 +239,13 @@ int
 sl_writers_reload_plan(
 	struct sl_writers *all, const struct sl_config *config, struct sl_writers_reload **reload, char *errbuf)
 {
-	size_t n = sl_config_targets(config), i;
-	const struct sl_target_config **targets = calloc(n + 1, sizeof(*targets));
+	const struct sl_target_config **targets = sl_list_targets(config, errbuf);
 	int rc;
 
 	*reload = NULL;
-	if (!targets) {
-		sl_error_text(errbuf, "writers: %s", strerror(ENOMEM));
+	if (!targets)
 		return -ENOMEM;
-	}
-	for (i = 0; i < n; i++)
-		targets[i] = sl_config_target(config, i);
-	rc = sl_writers_reload_plan_for(all, targets, (unsigned int)n, reload, errbuf);
+	rc = sl_writers_reload_plan_for(all, targets, (unsigned int)sl_config_targets(config), reload, errbuf);
 	free(targets);
 	return rc;
 }

@@ -470,6 +470,8 @@ void sl_park_caught_up(struct sl_target *t);
 int sl_target_init(struct sl_writers *all, unsigned int slot, const struct sl_target_config *cfg, char *errbuf);
 /** Free what it owns and zero the slot. Main thread, once its lcore has let go of it. */
 void sl_target_free(struct sl_target *t);
+/** A configuration's targets, to be freed. Main thread. @return NULL: no memory, and a line in errbuf */
+const struct sl_target_config **sl_list_targets(const struct sl_config *config, char *errbuf);
 /** Give it to its writer. Main thread. */
 void sl_target_assign(struct sl_target *t);
 

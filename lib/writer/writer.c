@@ -13,10 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "create.h"
+#include "monotonic.h"
 #include "mount.h"
 #include "ops.h"
 #include "resume.h"
@@ -28,15 +28,6 @@ RTE_LOG_REGISTER_DEFAULT(sl_writer_logtype, INFO)
 #define HOUSEKEEPING_NS UINT64_C(10000000)
 #define STOP_TIMEOUT_DEFAULT (UINT64_C(5) * 1000000000u)
 #define STOP_JOIN_NS UINT64_C(1000000000)
-
-static uint64_t
-now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 size_t
 sl_writers_memory(unsigned int targets, enum sl_sink_kind sink)
@@ -179,7 +170,7 @@ init_writer(struct sl_writers *all, struct sl_writer *w, unsigned int index)
 	if (!w->done)
 		return -ENOMEM;
 	rc = sl_block_pool_init(&w->pool, &plan, w->target_count);
-	w->now = now_ns();
+	w->now = monotonic_ns();
 	return rc;
 }
 
@@ -283,20 +274,28 @@ err:
 	return rc;
 }
 
+const struct sl_target_config **
+sl_list_targets(const struct sl_config *config, char *errbuf)
+{
+	size_t n = sl_config_targets(config), i;
+	const struct sl_target_config **targets = calloc(n + 1, sizeof(*targets));
+
+	if (!targets)
+		sl_error_text(errbuf, "writers: %s", strerror(ENOMEM));
+	for (i = 0; targets && i < n; i++)
+		targets[i] = sl_config_target(config, i);
+	return targets;
+}
+
 int
 sl_writers_create(const struct sl_writers_params *params, struct sl_writers **writers, char *errbuf)
 {
-	size_t n = sl_config_targets(params->config), i;
-	const struct sl_target_config **targets = calloc(n + 1, sizeof(*targets));
+	const struct sl_target_config **targets = sl_list_targets(params->config, errbuf);
 	int rc;
 
-	if (!targets) {
-		sl_error_text(errbuf, "writers: %s", strerror(ENOMEM));
+	if (!targets)
 		return -ENOMEM;
-	}
-	for (i = 0; i < n; i++)
-		targets[i] = sl_config_target(params->config, i);
-	rc = sl_writers_create_for(params, targets, (unsigned int)n, writers, errbuf);
+	rc = sl_writers_create_for(params, targets, (unsigned int)sl_config_targets(params->config), writers, errbuf);
 	free(targets);
 	return rc;
 }
@@ -317,7 +316,7 @@ sl_writers_start(struct sl_writers *writers, const struct sl_position *first, ch
 	for (i = 0; i < writers->target_count; i++) {
 		struct sl_target *t = &writers->targets[i];
 
-		t->writer->now = t->ckpt_at = t->status_at = now_ns();
+		t->writer->now = t->ckpt_at = t->status_at = monotonic_ns();
 		t->ckpt_mark = first[i];
 		sl_resume_start(t, &first[i]);
 		sl_target_show_position(t);
@@ -409,7 +408,7 @@ writer_poll(void *ctx)
 	bool waiting;
 	unsigned int i;
 
-	w->now = now_ns();
+	w->now = monotonic_ns();
 	w->busy = false;
 	waiting = reap(w);
 	if (w->now >= w->housekeeping_at) {
@@ -519,7 +518,7 @@ sl_writers_stop(struct sl_writers *writers, uint64_t timeout)
 {
 	unsigned int i;
 
-	atomic_store_explicit(&writers->stop_deadline, now_ns() + timeout, memory_order_relaxed);
+	atomic_store_explicit(&writers->stop_deadline, monotonic_ns() + timeout, memory_order_relaxed);
 	atomic_store_explicit(&writers->stopping, true, memory_order_release);
 	for (i = 0; i < writers->params.writers; i++)
 		if (writers->writers[i].lcore)
@@ -613,8 +612,8 @@ sl_writers_destroy(struct sl_writers *writers)
 	if (atomic_load(&writers->stopping))
 		deadline = atomic_load(&writers->stop_deadline) + STOP_JOIN_NS;
 	else
-		deadline =
-			now_ns() + (writers->params.stop_timeout ? writers->params.stop_timeout : STOP_TIMEOUT_DEFAULT);
+		deadline = monotonic_ns() +
+			   (writers->params.stop_timeout ? writers->params.stop_timeout : STOP_TIMEOUT_DEFAULT);
 	sl_spare_stop(writers);
 	for (i = 0; i < writers->endpoint_count; i++)
 		if (sl_endpoint_stop(&writers->endpoints[i], deadline) < 0) {
