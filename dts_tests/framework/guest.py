@@ -41,16 +41,24 @@ class Guest:
         kernel: Its `uname -r`.
     """
 
-    def __init__(self, directory: str, files: Mapping[str, str], memory: int = 1024, hardware: Sequence[str] = ("-M", "pc")):
+    def __init__(
+        self,
+        directory: str,
+        files: Mapping[str, str],
+        memory: int = 1024,
+        hardware: Sequence[str] = ("-M", "pc"),
+        programs: Sequence[str] = (),
+    ):
         """
         Args:
             directory: For the initramfs and the console's log.
             files: Path on this machine -> path in the guest.
             memory: MiB.
             hardware: qemu's options for the machine and what is plugged into it.
+            programs: Programs of this machine that the guest has too, besides sluice.
         """
         self.directory, self.files, self.memory = directory, dict(files), memory
-        self.hardware = list(hardware)
+        self.hardware, self.programs = list(hardware), list(programs)
         self.console_path = os.path.join(directory, "console.log")
         self.popen: subprocess.Popen | None = None
         self.number = 0
@@ -65,7 +73,7 @@ class Guest:
             kernel = os.path.join(CACHE, "root", "boot", f"vmlinuz-{file.read().strip()}")
         initramfs = os.path.join(self.directory, "initramfs.cpio")
         words = [f"{path}={inside}" for path, inside in self.files.items()]
-        run([os.path.join(SCRIPTS, "initramfs.sh"), CACHE, initramfs, SLUICE, *words], timeout=120)
+        run([os.path.join(SCRIPTS, "initramfs.sh"), CACHE, initramfs, SLUICE, *self.programs, *words], timeout=120)
         command = [*QEMU, *self.hardware, "-m", str(self.memory), "-kernel", kernel, "-initrd", initramfs, "-append", KERNEL_WORDS]
         command += ["-serial", f"file:{self.console_path}", "-chardev", "stdio,id=port,signal=off"]
         command += ["-device", "virtio-serial-pci", "-device", "virtserialport,chardev=port"]

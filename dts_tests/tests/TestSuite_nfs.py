@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Push to real NFS, v3 and v4.2, whose server stops, whose export is withdrawn and whose mount comes and goes.
+"""Push to real NFS, v3 and v4.2, whose server stops, whose export is withdrawn and whose mount comes and goes; import from it.
 
 Server and client run in a guest under software emulation (framework/guest.py), since not every machine's kernel has them. What
 must arrive is what the same configuration makes of the same capture on this machine, and that is compared with tcpdump's.
@@ -22,6 +22,8 @@ LONG = 30
 MOUNTS = {"hard3": ("3", "hard"), "hard4": ("4.2", "hard"), "soft3": ("3", "soft"), "soft4": ("4.2", "soft")}
 # Those that are unmounted: name -> version.
 REMOUNTS = {"remount3": "3", "remount4": "4.2"}
+# From which files are imported while they grow on the server: name -> version.
+FOLLOWED = {"follow3": "3", "follow4": "4.2"}
 # Where the capture is cut: in the middle of a window, of a record.
 CUTS = (0.35, 0.65, 1.0)
 O_DIRECT = 0o40000
@@ -45,8 +47,10 @@ class TestNfs(TestSuite):
             files[path] = f"/data/part{number}"
             at = end
         self._make_reference(capture)
-        names = ["reference3", "reference4", *REMOUNTS, *MOUNTS]
-        self.guest = self.enter(guest.Guest(self.suite_dir, files))
+        self.capture = capture
+        names = ["reference3", "reference4", *REMOUNTS, *MOUNTS, *FOLLOWED]
+        tcpdump = run.run(["sh", "-c", "command -v tcpdump"]).out.strip()
+        self.guest = self.enter(guest.Guest(self.suite_dir, files, programs=[tcpdump]))
         self.guest.run(f"first_start {' '.join(names)}", timeout=120)
         self.guest.run("cat /data/part* >/data/capture.pcap && sluice import --store /tmp/store /data/capture.pcap")
 
@@ -294,3 +298,49 @@ class TestNfs(TestSuite):
         for point in points.values():
             self.guest.run(f"umount {point}")
             self._verify_bare(point)
+
+    @func_test
+    def test_import_follow(self) -> None:
+        """What the server itself writes is followed by a client, whom nothing wakes.
+
+        **Steps:**
+            * On a v3 and a v4.2 mount, four times `import --follow`: of a directory that tcpdump -C fills on the server, not
+              through the client, and of a file that grows there; all in pieces that end anywhere.
+            * SIGTERM when all files are written and the packets are committed.
+
+        **Verify:**
+            * Each store has the capture's packets, each once, in order; exit status 0.
+        """
+        script, followed = "", []
+        for name, version in FOLLOWED.items():
+            self._mount(name, version, "hard", f"/mnt/{name}")
+            base = f"/export/{name}"
+            self.guest.run(f"mkdir {base}/ring; : >{base}/grows.pcap")
+            parts = "for part in 1 2 3; do cat /data/part$part; sleep 0.5; done"
+            script += f"(({parts}) | tcpdump -Z root --nano -r - -U -C 1 -w {base}/ring/cap.pcap; touch /tmp/{name}.ring) 2>/dev/null &\n"
+            script += f"({parts} >>{base}/grows.pcap; touch /tmp/{name}.grows.pcap) &\n"
+            followed += [(f"/tmp/{name}.{source}", f"/mnt/{name}/{source}") for source in ("ring", "grows.pcap")]
+        for store, source in followed:
+            words = f"sluice import --follow --keep-free 0 --flush-interval 0.2 --store {store}.store {source}"
+            script += f"(sh -c 'echo $$ >{store}.pid; exec {words}' >{store}.log 2>&1; echo $? >{store}.rc) &\n"
+        self.guest.run(script)
+        packets = pcap.read_packets(self.capture)
+        exported = {}
+        for store, source in followed:
+
+            def said(store: str = store) -> str:
+                info = f"sluice store info --store {store}.store | sed -n 's/^packets: *//p'; cat {store}.log"
+                return self.guest.run(info, rc=None).out
+
+            self.guest.wait_until(lambda: said().startswith(f"{len(packets)}\n"), 120, lambda: f"{source}: {said()}")
+            self.guest.run(f"kill $(cat {store}.pid); while ! [ -e {store}.rc ]; do sleep 0.1; done")
+            verify(self.guest.run(f"cat {store}.rc").out == "0\n", f"{source}: {said()}")
+            script = f"sluice store export --store {store}.store -o /tmp/got.pcap && sha256sum </tmp/got.pcap"
+            exported[source] = self.guest.run(script).out
+        # One is looked at here, the others are the same.
+        with open(f"{self.dir}/got.pcap", "wb") as file:
+            file.write(self.guest.read("/tmp/got.pcap"))
+        oracle.verify_same_packets(pcap.read_packets(f"{self.dir}/got.pcap"), packets, source)
+        verify(len(set(exported.values())) == 1, f"not the same: {exported}")
+        for name in FOLLOWED:
+            self.guest.run(f"umount /mnt/{name}")
