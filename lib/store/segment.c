@@ -15,7 +15,6 @@
 #include "chunk.h"
 #include "store.h"
 
-
 void
 segment_name(uint64_t segment, char name[SEGMENT_NAME_SIZE])
 {
