@@ -4,12 +4,14 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "config_checks.h"
 #include "mount.h"
 #include "name.h"
+#include "push_place.h"
 #include "sl_filter.h"
 #include "sl_writer.h"
 
@@ -108,13 +110,15 @@ waits_for_mount(const struct sl_target_config *t)
 static bool
 is_local_directory(const char *path)
 {
+	char text[SL_PATH_MAX + 1], place[PUSH_PLACE_SIZE];
 	struct sl_mount mount;
 	struct stat st;
 
-	/* stat() on a dead NFS server never returns, nor on FUSE if its program hangs. */
-	if (sl_mount_find(path, &mount) != 0 || mount.remote || strncmp(mount.type, "fuse", 4) == 0)
+	/* With its links followed: a look at what lies behind them may never return. */
+	snprintf(text, sizeof(text), "%s/", path);
+	if (push_place_follow(text, place) != 0 || sl_mount_find(place, &mount) != 0 || sl_mount_may_hang(&mount))
 		return false;
-	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+	return stat(place, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 static void

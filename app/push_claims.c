@@ -14,20 +14,32 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "push_place.h"
+#include "push_registry.h"
+
 #define ERRBUF 1024
-#define NAME_SIZE sizeof(((struct sockaddr_un *)0)->sun_path)
 #define ANYBODY (-1)
 #define NO_CONCERN (-2)
+#define KEY_SIZE 48
 #define TAIL 48 /* bytes of what is claimed that are readable in `ss -xl` */
 
 struct claim {
-	int fd;
-	char name[NAME_SIZE]; /* without the leading zero byte */
+	int fd; /* -1: none is needed, or none that counts is to be had */
+	char key[KEY_SIZE]; /* "path/" or "log/" and a hash; "": none */
+};
+
+/* What a target writes to is claimed twice: as its text, and as the place that the text leads to now. */
+enum { BY_TEXT, BY_PLACE, WAYS };
+
+struct thing {
+	struct claim claims[WAYS];
 };
 
 struct push_claims {
-	struct claim *claims;
+	struct thing *things;
 	size_t count;
+	struct push_registry *registry; /* NULL: none is to be had */
+	char root[PUSH_PLACE_SIZE]; /* of this process: a text means the same for all that see the same root */
 };
 
 /* FNV-1a; two of them with different beginnings make a name of 128 bits. */
@@ -40,40 +52,10 @@ hash(uint64_t h, const char *text)
 }
 
 static void
-make_name(char name[NAME_SIZE], const char *kind, const char *text)
+make_key(char key[KEY_SIZE], const char *kind, const char *text)
 {
-	size_t len = strlen(text);
-
-	snprintf(name, NAME_SIZE, "sluice/%s/%016llx%016llx%s", kind,
-		(unsigned long long)hash(UINT64_C(0xcbf29ce484222325), text),
-		(unsigned long long)hash(UINT64_C(0x9ae16a3b2f90404f), text), text + (len > TAIL ? len - TAIL : 0));
-}
-
-/* "/a//b/./c/../x" -> "/a/b/x": a Path is absolute, and its last part need not be there. */
-static void
-clean_path(const char *path, char *out)
-{
-	size_t n = 0;
-
-	for (const char *p = path; *p != '\0';) {
-		size_t len;
-
-		p += strspn(p, "/");
-		len = strcspn(p, "/");
-		if (len == 2 && p[0] == '.' && p[1] == '.') {
-			while (n > 0 && out[--n] != '/')
-				;
-		} else if (len > 0 && !(len == 1 && *p == '.')) {
-			out[n++] = '/';
-			memcpy(out + n, p, len);
-			n += len;
-		}
-		p += len;
-		/* a slash at the end is the difference between a directory and the beginning of a name */
-		if (*p == '/' && p[strspn(p, "/")] == '\0')
-			out[n++] = '/';
-	}
-	out[n] = '\0';
+	snprintf(key, KEY_SIZE, "%s/%016llx%016llx", kind, (unsigned long long)hash(UINT64_C(0xcbf29ce484222325), text),
+		(unsigned long long)hash(UINT64_C(0x9ae16a3b2f90404f), text));
 }
 
 /*
@@ -108,14 +90,19 @@ process_text(pid_t pid, char text[32])
 
 /* @return 0; -EBUSY and *owner; other -errno of socket() */
 static int
-take(struct claim *claim, pid_t *owner)
+take(struct claim *claim, const char *text, pid_t *owner)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	size_t len = strlen(claim->name);
-	socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len);
+	size_t len = strlen(text);
+	socklen_t size;
 	int rc = 0;
 
-	memcpy(address.sun_path + 1, claim->name, len);
+	/* behind the zero byte that makes it abstract */
+	len = (size_t)snprintf(address.sun_path + 1, sizeof(address.sun_path) - 1, "sluice/%s%s", claim->key,
+		text + (len > TAIL ? len - TAIL : 0));
+	if (len >= sizeof(address.sun_path) - 1)
+		len = sizeof(address.sun_path) - 2;
+	size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + len);
 	claim->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (claim->fd < 0)
 		return -errno;
@@ -136,70 +123,133 @@ take(struct claim *claim, pid_t *owner)
 	return rc;
 }
 
-static struct claim *
-find(const struct push_claims *claims, const char *name)
+static const struct claim *
+find(const struct push_claims *claims, const char *key)
 {
 	for (size_t i = 0; claims && i < claims->count; i++)
-		if (strcmp(claims->claims[i].name, name) == 0)
-			return &claims->claims[i];
+		for (unsigned int way = 0; way < WAYS; way++)
+			if (strcmp(claims->things[i].claims[way].key, key) == 0)
+				return &claims->things[i].claims[way];
 	return NULL;
 }
 
-/* Add a claim, unless this process has it. An old claim's socket is shared until the old ones are freed. */
+/* A socket that this process has is shared until all who know it have given it up. */
 static int
-add(struct push_claims *new, const struct push_claims *old, const char *kind, const char *text, pid_t *owner)
+share(struct claim *claim, const struct claim *other)
 {
-	struct claim *claim = &new->claims[new->count];
-	const struct claim *before;
+	*claim = *other;
+	claim->fd = other->fd < 0 ? -1 : dup(other->fd);
+	return other->fd >= 0 && claim->fd < 0 ? -errno : 0;
+}
+
+static int
+take_or_share(struct push_claims *new, const struct push_claims *old, struct claim *claim, const char *kind,
+	const char *text, pid_t *owner)
+{
+	const struct claim *mine;
+	char key[KEY_SIZE];
 	int rc;
 
-	make_name(claim->name, kind, text);
-	if (find(new, claim->name))
-		return 0;
-	before = find(old, claim->name);
-	if (before) {
-		claim->fd = before->fd < 0 ? -1 : dup(before->fd);
-		rc = before->fd >= 0 && claim->fd < 0 ? -errno : 0;
-	} else {
-		rc = take(claim, owner);
-	}
-	if (rc == 0)
-		new->count++;
+	make_key(key, kind, text);
+	mine = find(new, key);
+	if (!mine)
+		mine = find(old, key);
+	if (mine)
+		return share(claim, mine);
+	memcpy(claim->key, key, sizeof(key));
+	rc = take(claim, text, owner);
+	if (rc)
+		claim->key[0] = '\0';
 	return rc;
+}
+
+static int
+add(struct push_claims *new, const struct push_claims *old, const char *kind, const char *path, pid_t *owner)
+{
+	char clean[PUSH_PLACE_SIZE], text[2 * PUSH_PLACE_SIZE], place[PUSH_PLACE_SIZE];
+	struct thing *thing = &new->things[new->count++];
+	int rc;
+
+	thing->claims[BY_TEXT].fd = thing->claims[BY_PLACE].fd = -1;
+	push_place_clean(path, clean);
+	snprintf(text, sizeof(text), "%s%s", new->root, clean);
+	rc = take_or_share(new, old, &thing->claims[BY_TEXT], kind, text, owner);
+	if (rc)
+		return rc;
+	/* Where nothing is known of mounts the text has to do. */
+	if (push_place_follow(path, clean) || push_place_name(clean, place))
+		return 0;
+	snprintf(text, sizeof(text), "place %s", place);
+	return take_or_share(new, old, &thing->claims[BY_PLACE], kind, text, owner);
+}
+
+static void
+say_busy(const struct sl_target_config *t, const char *log_dir, pid_t owner, char *errbuf)
+{
+	char process[32];
+
+	if (log_dir)
+		snprintf(errbuf, ERRBUF,
+			"target \"%s\": %s writes a log of this name in %.500s; name another with --log-dir", t->desc,
+			process_text(owner, process), log_dir);
+	else
+		snprintf(errbuf, ERRBUF,
+			"target \"%s\": Path %.500s is being pushed to by %s; give this push another one, or stop that",
+			t->desc, t->path, process_text(owner, process));
 }
 
 static int
 add_target(struct push_claims *new, const struct push_claims *old, const struct sl_target_config *t,
 	const char *log_dir, char *errbuf)
 {
-	char text[2 * PATH_MAX], clean[2 * PATH_MAX], process[32];
+	char text[PUSH_PLACE_SIZE], cwd[PATH_MAX] = "";
 	pid_t owner = 0;
 	int rc;
 
 	snprintf(text, sizeof(text), "%s%s", t->path, t->separator);
-	clean_path(text, clean);
-	rc = add(new, old, "path", clean, &owner);
-	if (rc == -EBUSY) {
-		snprintf(errbuf, ERRBUF,
-			"target \"%s\": Path %.500s is being pushed to by %s; give this push another one, or stop that",
-			t->desc, t->path, process_text(owner, process));
-		return rc;
-	}
+	rc = add(new, old, "path", text, &owner);
+	if (rc == -EBUSY)
+		say_busy(t, NULL, owner, errbuf);
 	if (rc == 0 && log_dir) {
-		char real[PATH_MAX];
-
-		snprintf(text, sizeof(text), "%s/%s", realpath(log_dir, real) ? real : log_dir, t->file_desc);
-		clean_path(text, clean);
-		rc = add(new, old, "log", clean, &owner);
+		if (log_dir[0] != '/' && !getcwd(cwd, sizeof(cwd)))
+			cwd[0] = '\0';
+		snprintf(text, sizeof(text), "%s/%s/%s", cwd, log_dir, t->file_desc);
+		rc = add(new, old, "log", text, &owner);
 		if (rc == -EBUSY)
-			snprintf(errbuf, ERRBUF,
-				"target \"%s\": %s writes a log of this name in %.500s; name another with --log-dir",
-				t->desc, process_text(owner, process), log_dir);
+			say_busy(t, log_dir, owner, errbuf);
 	}
 	if (rc && rc != -EBUSY)
 		snprintf(errbuf, ERRBUF, "target \"%s\": a socket for its claim of %.500s: %s", t->desc, t->path,
 			strerror(-rc));
 	return rc;
+}
+
+/* Sockets with abstract names are seen within a network namespace; pushes in others are found by a registry. */
+static int
+add_to_registry(struct push_claims *new, const struct push_claims *old, const struct sl_config *config,
+	const char *log_dir, char *errbuf)
+{
+	size_t kinds = log_dir ? 2 : 1, which = 0;
+	const char **keys = calloc(WAYS * new->count + 1, sizeof(*keys));
+	pid_t owner = 0;
+	int rc = -ENOMEM;
+
+	for (size_t i = 0; keys && i < WAYS * new->count; i++)
+		keys[i] = new->things[i / WAYS].claims[i % WAYS].key;
+	if (keys)
+		rc = push_registry_enter(
+			keys, WAYS * new->count, old ? old->registry : NULL, &new->registry, &which, &owner);
+	free(keys);
+	if (rc == -EBUSY) {
+		which /= WAYS;
+		say_busy(sl_config_target(config, which / kinds), which % kinds ? log_dir : NULL, owner, errbuf);
+		return rc;
+	}
+	if (rc)
+		fprintf(stderr,
+			"sluice push: %s: %s; pushes to the same Paths from other network namespaces are not seen\n",
+			push_registry_path(), strerror(-rc));
+	return 0;
 }
 
 int
@@ -211,16 +261,21 @@ push_claims_next(const struct push_claims *old, const struct sl_config *config, 
 	int rc = -ENOMEM;
 
 	if (new)
-		new->claims = calloc(2 * targets + 1, sizeof(*new->claims));
-	if (!new || !new->claims) {
+		new->things = calloc(2 * targets + 1, sizeof(*new->things));
+	if (!new || !new->things) {
 		snprintf(errbuf, ERRBUF, "out of memory");
 		goto err;
 	}
+	if (push_place_name("/", new->root))
+		new->root[0] = '\0';
 	for (size_t i = 0; i < targets; i++) {
 		rc = add_target(new, old, sl_config_target(config, i), log_dir, errbuf);
 		if (rc)
 			goto err;
 	}
+	rc = add_to_registry(new, old, config, log_dir, errbuf);
+	if (rc)
+		goto err;
 	*next = new;
 	return 0;
 err:
@@ -246,9 +301,11 @@ push_claims_release(struct push_claims *claims)
 {
 	if (!claims)
 		return;
-	for (size_t i = 0; claims->claims && i < claims->count; i++)
-		if (claims->claims[i].fd >= 0)
-			close(claims->claims[i].fd);
-	free(claims->claims);
+	for (size_t i = 0; claims->things && i < claims->count; i++)
+		for (unsigned int way = 0; way < WAYS; way++)
+			if (claims->things[i].claims[way].fd >= 0)
+				close(claims->things[i].claims[way].fd);
+	push_registry_leave(claims->registry);
+	free(claims->things);
 	free(claims);
 }

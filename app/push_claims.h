@@ -11,8 +11,15 @@
  *
  * A claim is a listening socket with an abstract name made of what is claimed (unix(7)). The kernel lets only one process have
  * it, says which one that is, and takes it away when the process ends, however it ends: nothing is left behind, no
- * directory is needed and no lock file can be stale. It is seen throughout a network namespace, so by all pushes of a
- * machine whatever their user, store or configuration, but not from within a container that has a network of its own.
+ * lock file can be stale. It is seen throughout a network namespace, by all pushes whatever their user, store or configuration;
+ * those of the same user in other network namespaces are found by a registry besides (push_registry.h), as long as they see the
+ * same /run (root) or /dev/shm (others): containers mostly do not.
+ *
+ * A Path is claimed as text, among those who see the same root directory, and as the place where it leads: file system and
+ * directory in it, from /proc/self/mountinfo, symbolic links followed (push_place.h). Not found to be the same: a Path by a
+ * symbolic link that lies on a network or FUSE file system, since that is not touched; one file system by two mounts that the
+ * kernel takes for two (an NFS export by two names of its server, nosharecache, an overlay and what lies below it); one whose
+ * file system was mounted only after the push began, spelled otherwise; strftime conversions that give the same directory.
  */
 
 #include "sl_config.h"

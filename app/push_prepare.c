@@ -20,7 +20,7 @@
 #include "push_claims.h"
 
 #define OTHER_DESCRIPTORS 256 /* the store's segments, rings, EAL */
-#define CLAIMS 2 /* sockets of a target: its Path, its log */
+#define CLAIMS 4 /* sockets of a target: its Path, its log, each as text and as place */
 
 /* Printed again only if there is more to say. */
 static void

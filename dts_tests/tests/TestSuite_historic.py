@@ -10,6 +10,7 @@ import subprocess
 
 from api.test import verify
 from framework import lua, oracle, pcap, run, traffic
+from framework.faultfs import FaultFs
 from framework.test_suite import TestSuite, func_test
 
 START = 1767605400
@@ -287,3 +288,74 @@ class TestHistoric(TestSuite):
         live.kill()
         push(f"{out}/x")
         feeder.kill()
+
+    @func_test
+    def test_claims_places(self) -> None:
+        """A directory is one directory, whatever it is called and from wherever a push looks at it.
+
+        **Steps:**
+            * While a live push runs: push ranges to its Path by a symbolic link to the directory, by links one after another, by one
+              beside `..`, by a bind mount of it and of the directory above, from a network namespace, from a mount namespace, from both
+              by a link; with its log directory by a link. To another prefix by the link.
+            * Push to the live push's Path from a network namespace, and there once more from another one.
+            * Push with a target on a FUSE mount whose calls hang, by a link, beside one with the live push's Path.
+
+        **Verify:**
+            * Exit 2 with the live push's process number, every time but for the other prefix. The one with a hanging target is refused, too, at once.
+        """
+        feeder, live, store = self._live()
+        out, span = f"{self.dir}/live", ("--to", str(START + 60))
+        for link, to in (("link", out), ("chain", "link"), ("above", self.dir), ("logs", f"{self.dir}/live.log")):
+            os.symlink(to, f"{self.dir}/{link}")
+        os.makedirs(f"{self.dir}/other/sub")
+        os.symlink(f"{self.dir}/other/sub", f"{self.dir}/sub")
+        bound = [(f"{self.dir}/bound", out), (f"{self.dir}/parent", self.dir)]
+        for point, place in bound:
+            os.mkdir(point)
+            run.run(["mount", "--bind", place, point])
+            self.on_tear_down(run.run, ["umount", "-l", point])
+
+        def push(targets: list[dict], *args: str, inside: tuple[str, ...] = (), rc: int = 2) -> run.Result:
+            config = lua.write_config(f"{self.dir}/claim.lua", targets)
+            return run.run([*inside, run.SLUICE, "push", "--config", config, "--store", store, "--no-huge", *span, *args], rc=rc)
+
+        def target(path: str) -> dict:
+            return lua.target("all", path, MinFree=0)
+
+        net, mounts = ("unshare", "--net"), ("unshare", "--mount")
+        tries: list[tuple[str, tuple[str, ...]]] = [
+            (f"{self.dir}/{name}/x", ())
+            for name in ("link", "chain", "sub/../../live", "above/live", "./above//above/./link", "bound", "parent/live")
+        ]
+        tries += [(f"{out}/x", net), (f"{out}/x", mounts), (f"{self.dir}/link/x", (*net, *mounts)), (f"{self.dir}/bound/x", net)]
+        for path, inside in tries:
+            result = push([target(path)], inside=inside)
+            verify(f"process {live.pid}" in result.err and f'"all": Path {path}' in result.err, f"{path} {inside}: {result.describe()}")
+        result = push([target(f"{self.dir}/other/x")], "--log-dir", f"{self.dir}/logs")
+        verify(f"process {live.pid}" in result.err and "--log-dir" in result.err, result.describe())
+        result = push([target(f"{self.dir}/link/z")], rc=0)
+        verify(any(name.startswith("z_") for name in run.list_files(out)), f"another Path beside it: {result.describe()}")
+
+        faulty = self.enter(FaultFs(f"{self.dir}/backing", f"{self.dir}/faulty"))
+        os.makedirs(f"{faulty.mount}/hung")
+        os.symlink(f"{faulty.mount}/hung", f"{self.dir}/hung")
+        self.on_tear_down(faulty.clear)
+        for op in ("getattr", "readlink", "open"):
+            faulty.rule(op, "*", hang=True)
+        result = push([lua.target("hung", f"{self.dir}/hung/x", MinFree=0), target(f"{self.dir}/link/x")])
+        verify(f"process {live.pid}" in result.err and result.seconds < 20, result.describe())
+        faulty.clear()
+
+        live.kill()
+        wall = f"{self.dir}/wall"
+        with open(wall, "w", encoding="ascii"):
+            pass
+        config = lua.write_config(f"{self.dir}/first.lua", [lua.target("bad", f"{wall}/x", MinFree=0), target(f"{out}/x")])
+        command = [*net, run.SLUICE, "push", "--config", config, "--store", store, "--no-huge", *span]
+        with run.Process(command) as first:
+            first.wait_until(lambda: '"bad": mkdir' in first.err, 30, "a target that can't write")
+            for inside in ((), net):
+                result = push([target(f"{self.dir}/link/x")], inside=inside)
+                verify(f"process {first.pid}" in result.err, result.describe())
+            os.unlink(wall)
+            first.wait(60)

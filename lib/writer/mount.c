@@ -144,7 +144,8 @@ parse_device(const char *s, unsigned int *dev_major, unsigned int *dev_minor)
 
 /* One line of mountinfo, proc(5): id parent major:minor root point options optional... - type source super */
 static bool
-parse_mountinfo(char *line, char **point, char **type, char **source, unsigned int *dev_major, unsigned int *dev_minor)
+parse_mountinfo(char *line, char **point, char **root, char **type, char **source, unsigned int *dev_major,
+	unsigned int *dev_minor)
 {
 	char *fields[6] = {0}, *save = NULL, *field;
 	unsigned int n = 0;
@@ -164,7 +165,9 @@ parse_mountinfo(char *line, char **point, char **type, char **source, unsigned i
 	if (!*source)
 		*source = *type + strlen(*type);
 	*point = fields[4];
+	*root = fields[3];
 	unescape(*point);
+	unescape(*root);
 	unescape(*source);
 	return true;
 }
@@ -181,10 +184,10 @@ find(const struct sl_mount_files *files, const char *path, bool exact, struct sl
 	if (!f)
 		return -errno;
 	while (getline(&line, &size, f) > 0) {
-		char *point, *type, *source;
+		char *point, *root, *type, *source;
 		unsigned int dev_major, dev_minor;
 
-		if (!parse_mountinfo(line, &point, &type, &source, &dev_major, &dev_minor))
+		if (!parse_mountinfo(line, &point, &root, &type, &source, &dev_major, &dev_minor))
 			continue;
 		/* The kernel lists a mount over another one behind it. */
 		if (strlen(point) >= SL_PATH_MAX || strlen(point) < best || !is_under(path, point) ||
@@ -192,6 +195,7 @@ find(const struct sl_mount_files *files, const char *path, bool exact, struct sl
 			continue;
 		best = strlen(point);
 		snprintf(mount->point, sizeof(mount->point), "%s", point);
+		snprintf(mount->root, sizeof(mount->root), "%s", root);
 		snprintf(mount->type, sizeof(mount->type), "%s", type);
 		snprintf(mount->source, sizeof(mount->source), "%s", source);
 		mount->major = dev_major;
@@ -220,10 +224,17 @@ sl_mount_find_in(const struct sl_mount_files *files, const char *path, struct sl
 	ret = find(files, clean, false, mount);
 	if (ret == -ENOENT && access(files->mountinfo, F_OK) == 0) {
 		strcpy(mount->point, "/");
+		strcpy(mount->root, "/");
 		strcpy(mount->type, "unknown");
 		ret = 0;
 	}
 	return ret;
+}
+
+bool
+sl_mount_may_hang(const struct sl_mount *mount)
+{
+	return mount->remote || strncmp(mount->type, "fuse", 4) == 0 || strcmp(mount->type, "autofs") == 0;
 }
 
 bool

@@ -18,6 +18,7 @@
 /** A mounted file system. */
 struct sl_mount {
 	char point[SL_PATH_MAX];  /**< mount point */
+	char root[SL_PATH_MAX];   /**< directory of the file system that is seen there: "/", but for bind mounts */
 	char type[64];            /**< "ext4", "nfs4", ... */
 	char source[SL_PATH_MAX];
 	unsigned int major, minor;
@@ -31,6 +32,9 @@ struct sl_mount {
  * @return 0; -EINVAL: not absolute; -ENAMETOOLONG; -errno of reading /proc/self/mountinfo
  */
 int sl_mount_find(const char *path, struct sl_mount *mount);
+
+/** May a look at the file system never return? On a dead NFS server stat() does not, nor on FUSE if its program hangs. */
+bool sl_mount_may_hang(const struct sl_mount *mount);
 
 /**
  * Is something mounted exactly at this point? An automount point counts: whoever opens it waits for the mount or fails, and

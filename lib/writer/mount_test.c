@@ -121,6 +121,7 @@ check_find(const char *path, const char *point, const char *type, const char *so
 static void
 test_find(void **state)
 {
+	static const char *const hanging[] = {"/mnt/remote0/a", "/mnt/auto", "/mnt/twice"};
 	static struct sl_mount mount;
 
 	(void)state;
@@ -136,6 +137,14 @@ test_find(void **state)
 	assert_int_equal(sl_mount_find_in(&files, "/mnt/store0/x", &mount), 0);
 	assert_int_equal(mount.major, 8);
 	assert_int_equal(mount.minor, 17);
+	assert_string_equal(mount.root, "/");
+	assert_false(sl_mount_may_hang(&mount));
+	assert_int_equal(sl_mount_find_in(&files, "/mnt/with space\ttab\\x/a", &mount), 0);
+	assert_string_equal(mount.root, "/sub dir");
+	for (size_t i = 0; i < sizeof(hanging) / sizeof(hanging[0]); i++) {
+		assert_int_equal(sl_mount_find_in(&files, hanging[i], &mount), 0);
+		assert_true(sl_mount_may_hang(&mount));
+	}
 	assert_int_equal(sl_mount_find_in(&files, "mnt/store0/x", &mount), -EINVAL);
 	assert_int_equal(sl_mount_find_in(&files, "", &mount), -EINVAL);
 }
