@@ -68,7 +68,7 @@ struct live_capture {
 	/* sl-ahead's: how far it has come. */
 	uint64_t ahead_segment;
 	uint32_t step;
-	uint64_t step_at;
+	uint64_t step_at, step_next; /**< when `step` was last decided, and at which chunk */
 	bool has_segment;
 	struct live_segment segments[LIVE_SEGMENTS]; /**< segment k uses entry k mod LIVE_SEGMENTS */
 };

@@ -23,7 +23,7 @@
  */
 #define STEP_MIN 64u
 #define STEP_MAX SL_SEGMENT_CHUNKS
-#define STEP_FAST_NS 2000000000u /* used up faster than this: ask for twice as many */
+#define STEP_FAST_NS 2000000000u /* they should last so long */
 #define STEP_SLOW_NS 20000000000u /* slower: back to the fewest */
 #define TICK_NS 100000000
 
@@ -126,16 +126,21 @@ allocate(struct live *l, struct live_capture *c, struct live_segment *s, uint32_
 	return WORK_DONE;
 }
 
+/* How fast were they used up? That is known only once as many have been as were to lie ahead. */
 static void
-adapt_step(struct live_capture *c)
+adapt_step(struct live_capture *c, uint64_t next)
 {
 	uint64_t now = store_now_ns(CLOCK_MONOTONIC), age = now - c->step_at;
 
+	if (c->step != 0 && next - c->step_next < c->step)
+		return;
 	if (c->step == 0 || age > STEP_SLOW_NS)
 		c->step = STEP_MIN;
-	else if (age < STEP_FAST_NS && c->step < STEP_MAX)
-		c->step *= 2;
+	else
+		for (; age < STEP_FAST_NS && c->step < STEP_MAX; age *= 2)
+			c->step *= 2;
 	c->step_at = now;
+	c->step_next = next;
 }
 
 /* Of a disk that is nearly full only a part is taken ahead: others write to it too, and retention has to keep up. */
@@ -177,7 +182,7 @@ prepare(struct live *l, struct live_capture *c)
 			return work;
 		s = ahead_segment(c);
 	}
-	adapt_step(c);
+	adapt_step(c, next);
 	return allocate(l, c, s, step);
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -396,6 +397,37 @@ test_removed(void **state)
 	test_dir_remove(store);
 }
 
+/* A capture of little traffic takes little ahead: 64 slots, and once more when they begin to be used. */
+static void
+test_ahead(void **state)
+{
+	struct sl_store_writer_params params = {.buffers = 8, .flush_interval = 1};
+	char store[128], path[192], errbuf[SL_STORE_ERRBUF] = "";
+	struct sl_store_writer *writer;
+	struct stat st;
+
+	(void)state;
+	test_dir_make(store, false);
+	writer = test_live_writer(store, "live", params);
+	test_fast_clock = true;
+	for (uint64_t i = 0; i < 10; i++) {
+		test_append(writer, i, 1);
+		wait_committed(writer, i + 1);
+	}
+	test_fast_clock = false;
+	/* sl-ahead looks ten times a second. */
+	usleep(300000);
+	snprintf(path, sizeof(path), "%s/live/00000001.seg", store);
+	assert_int_equal(stat(path, &st), -1);
+	snprintf(path, sizeof(path), "%s/live/00000000.seg", store);
+	assert_int_equal(stat(path, &st), 0);
+	/* and what the file system needs to know where they are */
+	assert_true((uint64_t)st.st_blocks * 512 <= (2 * 64 + 1) * (uint64_t)SL_CHUNK_SIZE);
+	if (sl_store_writer_close(writer, errbuf) < 0)
+		fail_msg("close: %s", errbuf);
+	test_dir_remove(store);
+}
+
 static void
 test_params(void **state)
 {
@@ -436,6 +468,7 @@ live_tests(void)
 		cmocka_unit_test(test_full_disk),
 		cmocka_unit_test(test_full_disk_close),
 		cmocka_unit_test(test_removed),
+		cmocka_unit_test(test_ahead),
 		cmocka_unit_test(test_params),
 	};
 
