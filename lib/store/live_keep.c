@@ -136,9 +136,6 @@ end_capture(struct live *l, struct live_capture *c)
 	for (unsigned int i = 0; i < LIVE_SEGMENTS; i++)
 		if (atomic_load_explicit(&c->segments[i].state, memory_order_acquire) != LIVE_SEGMENT_FREE)
 			end_segment(l, c, &c->segments[i]);
-	ret = store_sync_fd(c->begun.dir);
-	if (ret < 0)
-		live_fail(l, ret, c->begun.path, UINT64_MAX, "fsync of the directory");
 	count_lost(l, c);
 	ret = head_close(c->begun.head, c->begun.head_fd);
 	if (ret < 0)

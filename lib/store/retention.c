@@ -77,17 +77,16 @@ retention_need(struct retention *r, uint64_t *bytes)
 
 /* ---------------------------------------------------------------- removing */
 
-/* Under a hidden name first: nobody sees half a capture. */
+/* Under a hidden name first, durably: nobody sees half a capture, not even after a power loss. */
 static void
 remove_capture(struct retention *r, int store_dir, const char *name)
 {
 	char hidden[SL_CAPTURE_NAME_MAX + 8];
 
 	snprintf(hidden, sizeof(hidden), ".%s" GONE_SUFFIX, name);
-	if (renameat(store_dir, name, store_dir, hidden) < 0)
+	if (renameat(store_dir, name, store_dir, hidden) < 0 || store_sync_fd(store_dir) < 0)
 		return;
 	store_remove_directory(store_dir, hidden);
-	(void)store_sync_fd(store_dir);
 	r->total_captures++;
 }
 

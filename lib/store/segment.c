@@ -192,6 +192,8 @@ segment_end(int dir, int fd, uint64_t segment, uint32_t slots)
 	if (slots == 0) {
 		segment_name(segment, name);
 		unlinkat(dir, name, 0);
+		/* or a power loss brings it back, with up to a GiB that was taken for it */
+		ret = store_sync_fd(dir);
 	} else {
 		ret = ftruncate(fd, (off_t)slots * SL_CHUNK_SIZE) < 0 ? -errno : store_sync_fd(fd);
 	}

@@ -239,6 +239,7 @@ store_remove_directory(int store_dir, const char *name)
 		return;
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
 		unlinkat(dir, files[i], 0);
+	(void)segment_trim(dir, 0);
 	close(dir);
 	unlinkat(store_dir, name, AT_REMOVEDIR);
 }

@@ -221,7 +221,7 @@ int segment_write(int fd, uint32_t slot, const uint8_t *data, uint32_t from, uin
 /** Give back the space of a slot behind `used` bytes, if that is worth it. */
 void segment_punch(int fd, uint32_t slot, uint32_t used);
 
-/** End a segment and close it: so many slots are kept, and durable. Without any it is removed. @return 0 or -errno */
+/** End a segment and close it: so many slots are kept. Without any it is removed. Durable. @return 0 or -errno */
 int segment_end(int dir, int fd, uint64_t segment, uint32_t slots);
 
 /** Read all of a slot; what lies beyond the end of the file reads as zeroes. @return 0 or -errno */
@@ -265,8 +265,8 @@ void store_note_sequence(int lock, uint64_t sequence);
 int store_make(const char *store, bool *on_memory, char *errbuf);
 
 /**
- * Remove a capture's directory that has no segments: the files that this library makes, and then itself, if nobody else
- * has put anything into it.
+ * Remove a capture's directory: the files that this library makes, and then itself, if nobody else has put anything into
+ * it. Also of one whose segments were removed: a power loss may have brought them back.
  */
 void store_remove_directory(int store_dir, const char *name);
 
