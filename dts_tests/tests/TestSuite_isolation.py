@@ -172,6 +172,44 @@ class TestIsolation(TestSuite):
             oracle.verify_same_packets(pcap.read_packets(*paths), self.packets, name)
 
     @func_test
+    def test_hung_writes_are_not_polled(self) -> None:
+        """A target whose writes hang costs no CPU.
+
+        **Steps:**
+            * Follow with a target whose writes hang and two good ones. When it is parked and the good ones are through, count
+              how often the lcores give their CPU away within 3 s. Let go.
+
+        **Verify:**
+            * Less than 300 times a second: an lcore that asks for completions in turns of 50 us does so many thousand times.
+            * The target runs again and has what the others have.
+        """
+        self.faulty.rule("write", "/bad/*", hang=True)
+        push = self._push(self._config(["bad"]))
+        push.wait_until(lambda: self._parked(push.err, "bad"), 30, "the target is parked")
+        for name in ("good0", "good1"):
+            push.wait_until(lambda: len(run.list_files(self._out(name), ".pcap")) == len(self.expected) - 1, 30, "files")
+        time.sleep(2)
+        before = self._switches(push.pid)
+        time.sleep(3)
+        count = self._switches(push.pid) - before
+        verify(count < 900, f"{count} times in 3 s")
+        self.faulty.clear()
+        push.wait_until(lambda: "caught up" in self._log("bad"), 30, "it has caught up")
+        push.stop(60)
+        self._verify_exact("bad", "good0", "good1")
+
+    @staticmethod
+    def _switches(pid: int) -> int:
+        """How often the lcores have gone to sleep so far."""
+        count = 0
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/status", encoding="ascii") as file:
+                text = file.read()
+            if re.match(r"Name:\tsl-(all|reader|filter\d|writer\d)", text):
+                count += int(re.search(r"\nvoluntary_ctxt_switches:\t(\d+)", text).group(1))
+        return count
+
+    @func_test
     def test_given_up(self) -> None:
         """A push --once with a target that hangs for longer than --retry-for.
 

@@ -180,6 +180,7 @@ struct sl_uring {
 	int error; /**< why there is no ring, to be reported: 0 or -errno */
 	uint32_t in_flight;
 	uint32_t unsubmitted;
+	uint64_t moved_at; /**< CLOCK_MONOTONIC ns of the newest write that was begun or completed */
 	/* Writes that were done at once, for the next reap: where they are begun, their target is in the middle of a chunk. */
 	struct {
 		void *data;
@@ -492,6 +493,8 @@ void sl_writer_tend(struct sl_writer *w);
 bool sl_uring_write(struct sl_writer *w, struct sl_uring *u, const struct sl_file *f, const struct iovec *iov,
 	unsigned int iovs, uint64_t offset, void *data);
 void sl_uring_reap(struct sl_writer *w, struct sl_uring *u);
+/** Are writes under way that will be completed soon? Nobody rings a bell then. Not those that hang. */
+bool sl_uring_awaits(const struct sl_writer *w, const struct sl_uring *u);
 void sl_uring_submit(struct sl_writer *w, struct sl_uring *u);
 void sl_uring_free(struct sl_uring *u);
 /** io_uring works here at all. @return 0 or -errno */

@@ -23,6 +23,8 @@
  * a CPU for all rings of a thread, and so many hung writes stop every other file system's.
  */
 #define WORKERS_MAX 1024u
+/* Writes that have hung for so long may as well be looked at when the lcore wakes by itself, ten times a second. */
+#define HANGS_NS UINT64_C(1000000000)
 /* The kernel's limit for one registered buffer; a multiple of every size of blocks, so none lies in two of them. */
 #define REGISTERED_MAX ((size_t)1 << 30)
 
@@ -181,6 +183,7 @@ sl_uring_write(struct sl_writer *w, struct sl_uring *u, const struct sl_file *f,
 	f->target->in_flight++;
 	u->in_flight++;
 	u->unsubmitted++;
+	u->moved_at = w->now;
 	w->busy = true;
 	return true;
 }
@@ -245,6 +248,7 @@ complete(struct sl_writer *w, struct sl_uring *u, void *user_data, int result)
 	uint64_t data = (uint64_t)(uintptr_t)user_data;
 
 	u->in_flight--;
+	u->moved_at = w->now;
 	w->busy = true;
 	sl_crash_before(SL_POINT_WRITE_COMPLETE);
 	if (data & CKPT_TAG) {
@@ -288,6 +292,12 @@ sl_uring_reap(struct sl_writer *w, struct sl_uring *u)
 		u->refused = false;
 		kick_all(w, u);
 	}
+}
+
+bool
+sl_uring_awaits(const struct sl_writer *w, const struct sl_uring *u)
+{
+	return u->in_flight && (u->unsubmitted || u->copied_count || w->now - u->moved_at < HANGS_NS);
 }
 
 void

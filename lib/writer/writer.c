@@ -379,24 +379,20 @@ serve_dispatch(struct sl_writer *w)
 	return true;
 }
 
-static bool
+static void
 reap(struct sl_writer *w)
 {
-	bool in_flight = false;
 	unsigned int i;
 	void *obj;
 
-	for (i = 0; i < w->uring_count; i++) {
+	for (i = 0; i < w->uring_count; i++)
 		sl_uring_reap(w, &w->urings[i]);
-		in_flight |= w->urings[i].in_flight != 0;
-	}
 	while (rte_ring_dequeue(w->done, &obj) == 0) {
 		struct sl_job *job = obj;
 
 		sl_target_job_done(job->target, job);
 		w->busy = true;
 	}
-	return in_flight;
 }
 
 #define DISPATCHES_A_POLL 8
@@ -405,12 +401,12 @@ static enum sl_poll_result
 writer_poll(void *ctx)
 {
 	struct sl_writer *w = ctx;
-	bool waiting;
+	bool waiting = false;
 	unsigned int i;
 
 	w->now = monotonic_ns();
 	w->busy = false;
-	waiting = reap(w);
+	reap(w);
 	if (w->now >= w->housekeeping_at) {
 		w->housekeeping_at = w->now + HOUSEKEEPING_NS;
 		for (i = 0; i < w->target_count; i++)
@@ -425,7 +421,7 @@ writer_poll(void *ctx)
 		sl_park_show_all(w);
 	for (i = 0; i < w->uring_count; i++) {
 		sl_uring_submit(w, &w->urings[i]);
-		waiting |= w->urings[i].in_flight != 0;
+		waiting |= sl_uring_awaits(w, &w->urings[i]);
 	}
 	if (w->busy)
 		return SL_POLL_BUSY;
