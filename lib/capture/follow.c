@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -371,79 +370,7 @@ follow_on(struct follow *f)
 	}
 }
 
-/* ---------------------------------------------------------------- what the user named */
-
-static int refuse(struct follow *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static int
-refuse(struct follow *f, const char *fmt, ...)
-{
-	char line[SL_CAPTURE_ERRBUF];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	import_say(&f->im, line);
-	return -EINVAL;
-}
-
-static int
-name_source(struct follow *f, struct follow_source *s, const char *given)
-{
-	char path[PATH_MAX], *slash;
-	const char *name;
-	struct stat st;
-
-	s->given = given;
-	s->watch = -1;
-	s->rescan = true;
-	if (strlen(given) >= sizeof(path))
-		return refuse(f, "%s: too long a path", given);
-	if (stat(given, &st) == 0 && S_ISDIR(st.st_mode)) {
-		if (realpath(given, s->dir) == NULL)
-			return refuse(f, "%s: %s", given, strerror(errno));
-		return 0;
-	}
-	if (!strcmp(given, "-") || (stat(given, &st) == 0 && !S_ISREG(st.st_mode)))
-		return refuse(f,
-			"%s: a pipe cannot be followed beside other sources; import it alone, into a store of its own",
-			strcmp(given, "-") ? given : "standard input");
-	/* A file, perhaps one that is still to come. */
-	strcpy(path, given);
-	slash = strrchr(path, '/');
-	name = slash ? slash + 1 : path;
-	if (name[0] == '\0')
-		return refuse(f, "%s: no such directory; it must exist before it is followed", given);
-	if (strlen(name) > NAME_MAX)
-		return refuse(f, "%s: too long a name", given);
-	memcpy(s->only, name, strlen(name) + 1);
-	if (slash)
-		*slash = '\0';
-	if (realpath(slash == NULL ? "." : path[0] ? path : "/", s->dir) == NULL)
-		return refuse(f, "%s: %s", given, strerror(errno));
-	return 0;
-}
-
-static int
-name_sources(struct follow *f)
-{
-	const struct sl_import_params *params = f->im.params;
-	int ret = 0;
-
-	for (size_t i = 0; i < params->file_count; i++) {
-		struct follow_source *s = &f->sources[i];
-
-		if (name_source(f, s, params->files[i]) < 0)
-			ret = -EINVAL;
-		for (size_t j = 0; j < i && ret == 0; j++)
-			if (!strcmp(f->sources[j].dir, s->dir) &&
-				(!f->sources[j].only[0] || !s->only[0] || !strcmp(f->sources[j].only, s->only)))
-				ret = refuse(f, "%s: is followed already by %s; name each file once", s->given,
-					f->sources[j].given);
-	}
-	return ret;
-}
+/* ---------------------------------------------------------------- beginning and end */
 
 /* What the store has, and where to go on. @return 0, or -EINVAL: refused, nothing was imported */
 static int
@@ -455,10 +382,10 @@ begin(struct follow *f)
 
 	ret = sl_store_seal(f->im.params->store, store_error);
 	if (ret < 0)
-		return refuse(f, "%s", store_error[0] ? store_error : strerror(-ret));
+		return follow_refuse(f, "%s", store_error[0] ? store_error : strerror(-ret));
 	ret = follow_state_open(&f->state, f->im.params->store, f->im.params->state_dir, errbuf);
 	if (ret < 0)
-		return refuse(f, "%s", errbuf);
+		return follow_refuse(f, "%s", errbuf);
 	ret = follow_state_recover(&f->state, &f->position, &lost, errbuf);
 	while (ret == -ENOSPC) {
 		ret = follow_wait_room(f);
@@ -468,7 +395,7 @@ begin(struct follow *f)
 	if (ret == -ECANCELED)
 		return ret;
 	if (ret < 0)
-		return refuse(f, "%s", errbuf);
+		return follow_refuse(f, "%s", errbuf);
 	if (lost)
 		import_fail(&f->im, -EIO,
 			"%s: the store has lost %" PRIu64
@@ -493,7 +420,7 @@ sl_follow(const struct sl_import_params *params, struct sl_import_result *result
 		return -ENOMEM;
 	}
 	f.source_count = params->file_count;
-	ret = name_sources(&f);
+	ret = follow_name_sources(&f);
 	if (ret == 0)
 		ret = begin(&f);
 	if (ret == -ECANCELED)

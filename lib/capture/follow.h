@@ -6,9 +6,10 @@
 
 /**
  * @file
- * Following files that other programs write, between follow.c (the loop, captures, the clock), follow_scan.c (what files a
- * source has, and in which order), follow_probe.c (what a file is known by), follow_read.c (one file: its packets into the store), follow_watch.c (waiting) and
- * follow_state.c (what survives a crash). One thread.
+ * Following files that other programs write, between follow.c (the loop, captures, the clock), follow_names.c (what the
+ * user named), follow_scan.c (what files a source has, and in which order), follow_probe.c (what a file is known by),
+ * follow_read.c (one file: its packets into the store), follow_watch.c (waiting) and follow_state.c (what survives a
+ * crash). One thread.
  *
  * A file is a bag of bytes of which the first `consumed` are in the store. Whatever has more is read, in order; that a file
  * is finished is nowhere believed, so a file that grows after its successor began is still taken whole.
@@ -125,6 +126,13 @@ int follow_end_capture(struct follow *f);
 int follow_wait_room(struct follow *f);
 /** The store has no room for a packet: wait a moment. @return 0: try again; -ECANCELED: stop; another -errno: it failed */
 int follow_wait_store(struct follow *f);
+
+/* ---- follow_names.c */
+
+/** Say why nothing is touched. @return -EINVAL */
+int follow_refuse(struct follow *f, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/** What the parameters name becomes sources. @return 0, or -EINVAL: refused, all of it was said */
+int follow_name_sources(struct follow *f);
 
 /* ---- follow_scan.c */
 

@@ -103,12 +103,12 @@ is_needed(const struct follow_state *state, size_t i, struct listing *l)
 static int
 print_state(const struct follow_state *state, FILE *file)
 {
-	char line[LINE_MAX_BYTES + 16], escaped[3 * (PATH_MAX + NAME_MAX + 2)], uuid[37];
+	char line[LINE_MAX_BYTES + 16], escaped[3 * (PATH_MAX + NAME_MAX + 2)];
 
 	follow_escape(escaped, state->store);
 	follow_format_line(line, "follow %u %s", STATE_VERSION, escaped);
 	fputs(line, file);
-	follow_format_line(line, "base %" PRIu64, state->base);
+	follow_base_line(line, state->base);
 	fputs(line, file);
 	for (size_t i = 0; i < state->known_count; i++) {
 		const struct follow_known *known = &state->known[i];
@@ -119,17 +119,14 @@ print_state(const struct follow_state *state, FILE *file)
 		fputs(line, file);
 	}
 	for (size_t i = 0; i < state->capture_count; i++) {
-		sl_uuid_format(&state->captures[i].uuid, uuid);
-		follow_format_line(line, "capture %" PRIu64 " %s", state->captures[i].begin, uuid);
+		follow_capture_line(line, state->captures[i].begin, &state->captures[i].uuid);
 		fputs(line, file);
 	}
 	for (size_t i = 0; i < state->run_count; i++) {
-		const struct follow_known *known = &state->known[state->runs[i].known];
+		const struct follow_run *run = &state->runs[i];
+		const struct follow_known *known = &state->known[run->known];
 
-		follow_escape(escaped, known->path);
-		follow_format_line(line, "run %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu32 " %" PRIx32 " %s",
-			state->runs[i].begin, state->runs[i].offset, known->ino, known->print.len, known->print.crc,
-			escaped);
+		follow_run_line(line, run->begin, run->offset, known->ino, &known->print, known->path);
 		fputs(line, file);
 	}
 	return fflush(file) != 0 || ferror(file) ? -(errno ? errno : EIO) : 0;

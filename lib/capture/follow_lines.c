@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,6 +96,32 @@ follow_format_line(char *line, const char *fmt, ...)
 	n = vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	return snprintf(line, LINE_MAX_BYTES + 16, "%08x %s\n", follow_crc(0, text, (size_t)n), text);
+}
+
+int
+follow_base_line(char *line, uint64_t position)
+{
+	return follow_format_line(line, "base %" PRIu64, position);
+}
+
+int
+follow_capture_line(char *line, uint64_t begin, const struct sl_uuid *uuid)
+{
+	char text[37];
+
+	sl_uuid_format(uuid, text);
+	return follow_format_line(line, "capture %" PRIu64 " %s", begin, text);
+}
+
+int
+follow_run_line(
+	char *line, uint64_t begin, uint64_t offset, uint64_t ino, const struct follow_print *print, const char *path)
+{
+	char escaped[3 * (PATH_MAX + NAME_MAX + 2)];
+
+	follow_escape(escaped, path);
+	return follow_format_line(line, "run %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu32 " %" PRIx32 " %s", begin,
+		offset, ino, print->len, print->crc, escaped);
 }
 
 int

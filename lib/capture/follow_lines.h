@@ -27,6 +27,13 @@ void follow_escape(char *to, const char *from);
 void follow_unescape(char *text);
 /** @param line  LINE_MAX_BYTES + 16 bytes. @return bytes of the line, its end included */
 int follow_format_line(char *line, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/** A line that all before a position is in the store; as follow_format_line(). */
+int follow_base_line(char *line, uint64_t position);
+/** A line that from a position on packets go into a capture. */
+int follow_capture_line(char *line, uint64_t begin, const struct sl_uuid *uuid);
+/** A line that from a position on come the bytes of a file from `offset` on. */
+int follow_run_line(char *line, uint64_t begin, uint64_t offset, uint64_t ino, const struct follow_print *print,
+	const char *path);
 /** Keep all others from a file, as long as it is open. @return 0; -EAGAIN or -EACCES: another has it; another -errno */
 int follow_state_lock(int fd);
 /** Make the names in a file's directory durable. @return 0 or -errno */

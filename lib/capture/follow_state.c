@@ -440,11 +440,9 @@ follow_state_had(const struct follow_state *state, const char *dir, const char *
 int
 follow_state_capture(struct follow_state *state, uint64_t begin, const struct sl_uuid *uuid, char *errbuf)
 {
-	char line[LINE_MAX_BYTES + 16], text[37];
-	int ret;
+	char line[LINE_MAX_BYTES + 16];
+	int ret = append(state, line, follow_capture_line(line, begin, uuid), true, errbuf);
 
-	sl_uuid_format(uuid, text);
-	ret = append(state, line, follow_format_line(line, "capture %" PRIu64 " %s", begin, text), true, errbuf);
 	if (ret == 0 && add_capture(state, begin, uuid) < 0)
 		ret = follow_state_fail(errbuf, -ENOMEM, "%s: out of memory", state->path);
 	return ret;
@@ -459,23 +457,19 @@ follow_state_closed(struct follow_state *state, uint64_t position, char *errbuf)
 	state->run_count = 0;
 	state->capture_count = 0;
 	state->base = position;
-	return append(state, line, follow_format_line(line, "base %" PRIu64, position), true, errbuf);
+	return append(state, line, follow_base_line(line, position), true, errbuf);
 }
 
 int
 follow_state_run(struct follow_state *state, uint64_t begin, const char *dir, const char *name, uint64_t ino,
 	const struct follow_print *print, uint64_t offset, char *errbuf)
 {
-	char line[LINE_MAX_BYTES + 16], path[PATH_MAX + NAME_MAX + 2], escaped[3 * sizeof(path)];
+	char line[LINE_MAX_BYTES + 16], path[PATH_MAX + NAME_MAX + 2];
 	ssize_t known;
 	int ret;
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	follow_escape(escaped, path);
-	ret = append(state, line,
-		follow_format_line(line, "run %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu32 " %" PRIx32 " %s", begin,
-			offset, ino, print->len, print->crc, escaped),
-		true, errbuf);
+	ret = append(state, line, follow_run_line(line, begin, offset, ino, print, path), true, errbuf);
 	if (ret < 0)
 		return ret;
 	known = know(state, path, ino, print);

@@ -344,12 +344,6 @@ sl_live_link_type(const struct sl_live *live)
 	return live->link_type;
 }
 
-bool
-sl_live_merges(const struct sl_live *live)
-{
-	return live->merge;
-}
-
 void
 sl_live_start(struct sl_live *live, struct sl_store_writer *writer)
 {

@@ -151,9 +151,6 @@ void sl_live_destroy(struct sl_live *live);
 /** LINKTYPE_ value of all ports. Any thread. */
 uint32_t sl_live_link_type(const struct sl_live *live);
 
-/** Whether sl_live_store_poll() has packets to sort: there are several queues, or store_apart. Any thread. */
-bool sl_live_merges(const struct sl_live *live);
-
 /** Where packets go. Main thread, before the lcores start; the writer belongs to the lcores from there to their end. */
 void sl_live_start(struct sl_live *live, struct sl_store_writer *writer);
 
