@@ -38,7 +38,7 @@ class TestCapture(TestSuite):
         """tcpdump beside; its file is <dir>/<end>.pcap."""
         command = [*wire.inside, "tcpdump", "-i", end, "--nano", "-U", "-B", "65536", "-w", f"{self.dir}/{end}.pcap"]
         process = self.enter(Process([*command, *options]))
-        process.wait_until(lambda: "listening on" in process.err, 20, "tcpdump listens")
+        process.wait_until(lambda: "listening on" in process.err, 60, "tcpdump listens")
         return process
 
     def capture(self, *options: str, wire: Wire | None = None, **kwargs: object) -> Process:
@@ -46,7 +46,7 @@ class TestCapture(TestSuite):
         before = store.captures(self.store)
         command = [*(wire.inside if wire else []), SLUICE, "capture", "--store", self.store, "--no-huge"]
         process = self.enter(Process([*command, "--keep-free", "0", *options], **kwargs))
-        process.wait_until(lambda: len(store.captures(self.store)) > len(before), 30, "a capture")
+        process.wait_until(lambda: len(store.captures(self.store)) > len(before), 60, "a capture")
         # Ports have been opened before it was made; lcores start after that.
         told(process)
         return process
@@ -262,10 +262,10 @@ class TestCapture(TestSuite):
         wire = Wire(self)
         process = self.capture("--port", "b0", "--store-buffers", "4", "--flush-interval", "0.1", wire=wire)
         wire.send(self.file, 0, "--pps=20000", "--loop=4")
-        process.wait_until(lambda: "no space left" in process.err, 20, "it is told")
+        process.wait_until(lambda: "no space left" in process.err, 60, "it is told")
         received(process, 4 * len(self.packets))
         os.unlink(f"{self.dir}/small/filler")
-        process.wait_until(lambda: "there is room again" in process.err, 20, "it goes on")
+        process.wait_until(lambda: "there is room again" in process.err, 60, "it goes on")
         wire.send(self.file, 0, "--pps=20000")
         received(process, 5 * len(self.packets))
         result = process.stop(20)
@@ -406,7 +406,7 @@ class TestCapture(TestSuite):
             Process([*wire.inside, SLUICE, "capture", "--store", self.store, "--port", "net_af_xdp0,iface=b0", "--no-huge",
                      "--keep-free", "0", "--capture", "xdp"])
         )  # fmt: skip
-        run.wait_until(lambda: not process.running() or telemetry.ask(process.pid, "/sluice/capture"), 30, "running")
+        run.wait_until(lambda: not process.running() or telemetry.ask(process.pid, "/sluice/capture"), 60, "running")
         result = process.result()
         verify_else_skip(process.running(), f"this kernel has no AF_XDP for veth:\n{result.err}")
         wire.send(file, 0, "--pps=2000")
@@ -442,7 +442,7 @@ class TestCapture(TestSuite):
             received(process, (i + 1) * quarter)
             before = told(process)["rolls"]
             process.signal(signal.SIGUSR1)
-            process.wait_until(lambda: told(process)["rolls"] > before, 20, "a new capture")
+            process.wait_until(lambda: told(process)["rolls"] > before, 60, "a new capture")
         process.stop(20)
         names = store.captures(self.store)
         verify(len(names) >= 5 and names[0] == "live" and all(n.startswith("live_") for n in names[1:]), f"{names}")
@@ -475,7 +475,7 @@ class TestCapture(TestSuite):
         wire.send(self.file, 0, "--pps=2400")
         received(process, len(self.packets))
         busy = told(process)["rolls"]
-        process.wait_until(lambda: told(process)["rolls"] >= busy + 2, 20, "rolls in silence")
+        process.wait_until(lambda: told(process)["rolls"] >= busy + 2, 60, "rolls in silence")
         process.stop(20)
         seconds: dict[str, set[int]] = {
             name: {packet.ts // NS for packet in self.stored(name)} for name in store.captures(self.store)
@@ -542,7 +542,7 @@ class TestCapture(TestSuite):
             stat = os.statvfs(self.store)
             return stat.f_bavail * stat.f_frsize
 
-        process.wait_until(lambda: free() >= 36 << 20, 20, "room")
+        process.wait_until(lambda: free() >= 36 << 20, 60, "room")
         result = process.stop(20)
         verify(f"{8 * len(self.packets)} packets" in result.out, f"packets were lost\n{result.describe()}")
         names = store.captures(self.store)
@@ -577,7 +577,7 @@ class TestCapture(TestSuite):
                 process.signal(signal.SIGHUP)
                 process.wait(20)
                 break
-            process.wait_until(lambda: len(store.stored(self.store, f"turn{turn}").packets) == 5000, 20, "all committed")
+            process.wait_until(lambda: len(store.stored(self.store, f"turn{turn}").packets) == 5000, 60, "all committed")
             process.kill()
         shown = run.run([*wire.inside, "ip", "-d", "link", "show", "b0"]).out
         verify("promiscuity 0" in shown, f"still promiscuous\n{shown}")
@@ -736,7 +736,7 @@ class TestCapture(TestSuite):
         wire.send(self.file, 0, "--pps=10000", "--limit=500")
         received(process, 500)
         run.run([*wire.inside, "ip", "link", "del", "b0"])
-        process.wait_until(lambda: "--port b0" in process.err, 20, "it is told")
+        process.wait_until(lambda: "--port b0" in process.err, 60, "it is told")
         wire.send(self.file, 1, "--pps=10000", "--limit=700")
         received(process, 1200)
         run.run([*wire.inside, "ip", "link", "del", "b1"])

@@ -162,24 +162,26 @@ class TestCrash(TestSuite):
             How many rounds; how many kills found some but not all files finished.
         """
         done = rounds = midway = 0
-        latest = self.seconds
+        # What was measured depends on what else ran then.
+        pace = 1.0
         while done < kills:
             seed = 1000 * worker + rounds
             rng = random.Random(seed)
             push = Push(os.path.join(self.dir, f"seed{seed}"), self.store)
-            delays = [rng.uniform(self.begin / 2, latest) for _ in range(rng.randint(1, 16))]
-            in_round = 0
-            for delay in delays[: kills - done]:
+            moments = [rng.uniform(self.begin / 2, self.seconds) for _ in range(rng.randint(1, 16))]
+            in_round, delays = 0, []
+            for moment in moments[: kills - done]:
+                delays.append(pace * moment)
                 with run.Process(push.once_command()) as process:
-                    time.sleep(delay)
+                    time.sleep(delays[-1])
                     process.kill()
                     result = process.result()
                 if result.rc != -signal.SIGKILL:
                     result.check(0)
-                    # It was faster than the one that was measured, which depends on what else runs: aim earlier.
-                    latest = max(self.begin, latest * 0.9)
+                    # It was faster than the one that was measured: aim earlier.
+                    pace *= 0.9
                     break
-                latest = min(self.seconds, latest * 1.05)
+                pace = min(1, pace * 1.05)
                 in_round += 1
                 files = run.list_files(push.out)
                 midway += 0 < len(files) and files != sorted(self.reference)

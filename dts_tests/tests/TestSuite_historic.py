@@ -150,11 +150,11 @@ class TestHistoric(TestSuite):
             self.blob = file.read()
         feeder.popen.stdin.write(self.blob[: len(self.blob) // 2])
         feeder.popen.stdin.flush()
-        run.wait_until(lambda: os.path.exists(f"{store}/live/capture.json"), 20, "the live capture")
+        run.wait_until(lambda: os.path.exists(f"{store}/live/capture.json"), 60, "the live capture")
         target = lua.target("all", f"{self.dir}/live/x", MinFree=0)
         config = lua.write_config(f"{self.dir}/live.lua", [{**target, **dict(*fields)}], {"FollowStart": True})
         push = self.enter(run.push_start(config, store, "--state-dir", f"{self.dir}/live.state", "--log-dir", f"{self.dir}/live.log"))
-        push.wait_until(lambda: run.list_files(f"{self.dir}/live", ".pcap"), 30, "the live push's first file")
+        push.wait_until(lambda: run.list_files(f"{self.dir}/live", ".pcap"), 60, "the live push's first file")
         return feeder, push, store
 
     @func_test
@@ -184,7 +184,7 @@ class TestHistoric(TestSuite):
         feeder.popen.stdin.write(self.blob[len(self.blob) // 2 :])
         feeder.popen.stdin.close()
         feeder.wait(30)
-        live.wait_until(lambda: len(run.list_files(f"{self.dir}/live", ".pcap")) >= 5, 30, "the last whole minute")
+        live.wait_until(lambda: len(run.list_files(f"{self.dir}/live", ".pcap")) >= 5, 60, "the last whole minute")
         result = live.stop(30)
         verify(result.err == "", result.describe())
         oracle.verify_same_packets(self._got(f"{self.dir}/live"), self.packets, "the live push")
@@ -226,7 +226,7 @@ class TestHistoric(TestSuite):
         args = ["push", "--config", config, "--store", old, "--no-huge", "--from", str(START + 50), "--to", str(START + 200)]
         args += ["--state-dir", f"{self.dir}/killed.state", "--log-dir", f"{self.dir}/killed.log"]
         with run.sluice_start(*args) as push:
-            push.wait_until(lambda: run.list_files(out, ".pcap"), 30, "a file")
+            push.wait_until(lambda: run.list_files(out, ".pcap"), 60, "a file")
             push.signal(signal.SIGKILL)
             push.wait(10, rc=None)
         os.unlink(f"{self.dir}/wall")
@@ -278,7 +278,7 @@ class TestHistoric(TestSuite):
         targets = [lua.target("bad", f"{wall}/x", MinFree=0), lua.target("good", f"{self.dir}/good/x", MinFree=0)]
         config = lua.write_config(f"{self.dir}/first.lua", targets)
         with run.sluice_start("push", "--config", config, "--store", store, "--no-huge", *span) as first:
-            first.wait_until(lambda: run.list_files(f"{self.dir}/good", ".pcap"), 30, "the first range's file")
+            first.wait_until(lambda: run.list_files(f"{self.dir}/good", ".pcap"), 60, "the first range's file")
             result = push(f"{self.dir}/good/x", rc=2)
             verify(f"process {first.pid}" in result.err, result.describe())
             os.unlink(wall)
@@ -353,7 +353,7 @@ class TestHistoric(TestSuite):
         config = lua.write_config(f"{self.dir}/first.lua", [lua.target("bad", f"{wall}/x", MinFree=0), target(f"{out}/x")])
         command = [*net, run.SLUICE, "push", "--config", config, "--store", store, "--no-huge", *span]
         with run.Process(command) as first:
-            first.wait_until(lambda: '"bad": mkdir' in first.err, 30, "a target that can't write")
+            first.wait_until(lambda: '"bad": mkdir' in first.err, 60, "a target that can't write")
             for inside in ((), net):
                 result = push([target(f"{self.dir}/link/x")], inside=inside)
                 verify(f"process {first.pid}" in result.err, result.describe())

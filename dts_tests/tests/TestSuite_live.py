@@ -95,7 +95,7 @@ class TestLive(TestSuite):
             # Two captures have come and gone before the push looks again: it begins with the first all the same.
             run.import_capture(store, pcap.write_pcap(f"{self.dir}/a.pcap", first))
             run.import_capture(store, pcap.write_pcap(f"{self.dir}/b.pcap", second, snaplen=96))
-            push.wait_until(lambda: run.list_files(out, ".pcap"), 20, "the first file")
+            push.wait_until(lambda: run.list_files(out, ".pcap"), 60, "the first file")
             push.stop(20)
         names = run.list_files(out)
         verify(len(names) == 2 and names[1].endswith("_1.pcap"), f"files: {names}")

@@ -153,13 +153,13 @@ class TestLogs(TestSuite):
             days = [time.strftime("%Y%m%d", time.gmtime(midnight - west + ahead)) for ahead in (-1, 0)]
             args = ("--state-dir", f"{self.dir}/state", "--log-dir", f"{self.dir}/log")
             with run.push_start(config, store, *args, env={"TZ": zone}) as push:
-                push.wait_until(lambda: run.list_files(f"{self.dir}/out"), 10, "a working file")
+                push.wait_until(lambda: run.list_files(f"{self.dir}/out"), 60, "a working file")
                 verify(time.time() < midnight, "too slow: midnight has passed")
                 time.sleep(midnight + 0.2 - time.time())
                 feeder.popen.stdin.write(b"".join(map(pcap.pcap_record, packets[2:])))
                 feeder.popen.stdin.close()
                 feeder.wait(20)
-                push.wait_until(lambda: run.list_files(f"{self.dir}/out", ".pcap"), 10, "a published file")
+                push.wait_until(lambda: run.list_files(f"{self.dir}/out", ".pcap"), 60, "a published file")
                 push.stop(20)
         logs = sorted(set(os.listdir(f"{self.dir}/log")) - {"push_x.cur"})
         verify(len(logs) == 2 and logs[0].startswith(f"push_x_{days[0]}_2359"), f"{days}, {zone}: logs {logs}")

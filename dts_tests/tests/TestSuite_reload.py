@@ -77,7 +77,7 @@ class Reloaded:
         self.write(targets)
         self.args = ("--state-dir", self.state, "--log-dir", f"{base}/log", *args)
         self.push = suite.enter(run.push_start(self.config, self.store, *self.args, **kwargs))
-        self.push.wait_until(lambda: listens(self.push.pid), 20, "a push that listens to SIGHUP")
+        self.push.wait_until(lambda: listens(self.push.pid), 60, "a push that listens to SIGHUP")
 
     def write(self, targets: list[dict]) -> None:
         """Another configuration in the same file."""
@@ -86,7 +86,7 @@ class Reloaded:
     def feed(self, end: int) -> None:
         """Send packets up to number end, and wait until the store has them."""
         self.send(end)
-        self.feeder.wait_until(lambda: self.stored() >= end, 30, f"{end} packets in the store")
+        self.feeder.wait_until(lambda: self.stored() >= end, 60, f"{end} packets in the store")
 
     def send(self, end: int) -> None:
         """As feed(), without waiting."""
@@ -114,7 +114,7 @@ class Reloaded:
         self.push.signal(signal.SIGHUP)
         if not wait:
             return ()
-        self.push.wait_until(lambda: self.words("in force from") >= self.reloads, 30, f"reload {self.reloads}")
+        self.push.wait_until(lambda: self.words("in force from") >= self.reloads, 60, f"reload {self.reloads}")
         return tuple(int(text) for text in IN_FORCE.findall(self.push.err)[-1][1:])
 
     def logged(self, desc: str, pattern: str) -> int:
@@ -130,7 +130,7 @@ class Reloaded:
         """The capture ends."""
         self.input.close()
         if self.roll:
-            self.feeder.wait_until(lambda: self.stored() >= self.sent, 30, "all packets in the store")
+            self.feeder.wait_until(lambda: self.stored() >= self.sent, 60, "all packets in the store")
             self.feeder.stop(30)
         self.feeder.wait(30)
 
@@ -225,7 +225,7 @@ class TestReload(TestSuite):
             [keep, swap("", 2), late("start", True), back],
         ]
         push = Reloaded(self, f"{self.dir}/run", plans[0], cuts[0])
-        push.push.wait_until(lambda: push.logged("keep", "open "), 20, "an open file")
+        push.push.wait_until(lambda: push.logged("keep", "open "), 60, "an open file")
         said = []
         for plan, cut in zip(plans[1:], cuts[1:]):
             # Idle: what was committed is on its way by the next look at the store.
@@ -324,7 +324,7 @@ class TestReload(TestSuite):
 
         current = plan()
         push = Reloaded(self, f"{base}/run", current, 500, roll=roll)
-        push.push.wait_until(lambda: push.logged("a", "open "), 20, "an open file")
+        push.push.wait_until(lambda: push.logged("a", "open "), 60, "an open file")
         while push.sent < len(self.packets):
             end = push.sent + rng.randrange(1, 2500)
             if roll and rng.random() < 0.8:
@@ -390,7 +390,7 @@ class TestReload(TestSuite):
         out = f"{self.dir}/out"
         good = [self._target(f"{out}/x", "t", FollowStart=True)]
         push = Reloaded(self, f"{self.dir}/run", good, 5000)
-        push.push.wait_until(lambda: push.logged("t", "open "), 20, "an open file")
+        push.push.wait_until(lambda: push.logged("t", "open "), 60, "an open file")
         bad = {
             "syntax": "local Config = {\n",
             "unknown": lua.config_text([dict(good[0], Splitt="--split-time 60e9")]),
@@ -408,7 +408,7 @@ class TestReload(TestSuite):
             before = len(push.push.err)
             push.push.signal(signal.SIGHUP)
             refusals += 1
-            push.push.wait_until(lambda: push.words("is not taken") == refusals, 20, f"refusal of {name}")
+            push.push.wait_until(lambda: push.words("is not taken") == refusals, 60, f"refusal of {name}")
             said = push.push.err[before:]
             if text is None:
                 verify("No such file" in said, said)
@@ -449,17 +449,17 @@ class TestReload(TestSuite):
         lua.write_config(config, targets)
         args = ("--state-dir", f"{self.dir}/run/state", "--log-dir", f"{self.dir}/run/log")
         push = self.enter(run.push_start(config, store, *args))
-        push.wait_until(lambda: "waiting for" in push.err, 20, "a push that waits")
+        push.wait_until(lambda: "waiting for" in push.err, 60, "a push that waits")
         push.signal(signal.SIGHUP)
-        push.wait_until(lambda: "once there is a capture" in push.err, 20, "an answer")
+        push.wait_until(lambda: "once there is a capture" in push.err, 60, "an answer")
         whole = f"{self.suite_dir}/in.pcap"
         run.import_capture(store, whole)
-        push.wait_until(lambda: "in force" in push.err, 20, "the reload")
+        push.wait_until(lambda: "in force" in push.err, 60, "the reload")
         for number in range(30):
             lua.write_config(config, targets + [self._target(f"{out}/{number}/x", f"n{number}", "udp")])
             push.signal(signal.SIGHUP)
-        push.wait_until(lambda: run.list_files(f"{self.dir}/run/state", "n29.journal"), 20, "the newest configuration")
-        push.wait_until(lambda: push.err.count("in force") >= 2, 20, "the last reload")
+        push.wait_until(lambda: run.list_files(f"{self.dir}/run/state", "n29.journal"), 60, "the newest configuration")
+        push.wait_until(lambda: push.err.count("in force") >= 2, 60, "the last reload")
         time.sleep(0.3)
         count = push.err.count("in force")
         verify(2 <= count <= 31, f"{count} reloads")
@@ -511,7 +511,7 @@ class TestReload(TestSuite):
             if number > 6 and number % 4 == 2:
                 # Those that left publish what they have; then their descriptors are gone.
                 push.push.wait_until(
-                    lambda: self._figures(push.push.pid)[1] <= first[1] + 8, 20, f"no more than {first[1]} descriptors and a few"
+                    lambda: self._figures(push.push.pid)[1] <= first[1] + 8, 60, f"no more than {first[1]} descriptors and a few"
                 )
                 figures.append(self._figures(push.push.pid))
         result = push.end()
@@ -543,10 +543,10 @@ class TestReload(TestSuite):
             self, f"{self.dir}/run", targets[:2], 3000,
             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (400, 400)),
         )
-        push.push.wait_until(lambda: push.logged("t0", "open "), 20, "an open file")
+        push.push.wait_until(lambda: push.logged("t0", "open "), 60, "an open file")
         push.write(targets)
         push.push.signal(signal.SIGHUP)
-        push.push.wait_until(lambda: push.words("is not taken") == 1, 20, "a refusal")
+        push.push.wait_until(lambda: push.words("is not taken") == 1, 60, "a refusal")
         verify("LimitNOFILE" in push.push.err, push.push.err)
         verify(push.reload(targets[:5])[1:] == (2, 0, 3, 0), push.push.err)
         push.feed(len(self.packets))
@@ -575,7 +575,7 @@ class TestReload(TestSuite):
             old = self._target(f"{out}/old/x", "t", "tcp", turn % len(SPLITS), FollowStart=True)
             new = self._target(f"{out}/new/x", "t", "", (turn + 1) % len(SPLITS), FollowStart=True)
             push = Reloaded(self, f"{base}/run", [kept, old], 8000)
-            push.push.wait_until(lambda: push.logged("t", "open "), 20, "an open file")
+            push.push.wait_until(lambda: push.logged("t", "open "), 60, "an open file")
             time.sleep(rng.random() * 0.2)
             push.reload([kept, new], wait=False)
             push.send(12000)
@@ -630,14 +630,14 @@ class TestReload(TestSuite):
         verify(push.reload([second, good, fresh])[1:] == (1, 1, 1, 1), push.push.err)
         verify(push.reload([third, good, fresh])[1:] == (2, 1, 0, 0), push.push.err)
         push.feed(12000)
-        push.push.wait_until(lambda: len(run.list_files(f"{out}/fresh", ".pcap")) >= 2, 30, "files of the new target")
+        push.push.wait_until(lambda: len(run.list_files(f"{out}/fresh", ".pcap")) >= 2, 60, "files of the new target")
         verify(not run.list_files(f"{faulty.mount}", ".pcap"), "something was published where fsync hangs")
         verify(not run.list_files(f"{out}/third"), "the changed target has begun before its old files are published")
         faulty.clear()
         push.push.wait_until(
-            lambda: any("gone.journal.removed" in name for name in run.list_files(push.state)), 30, "an archived journal"
+            lambda: any("gone.journal.removed" in name for name in run.list_files(push.state)), 60, "an archived journal"
         )
-        push.push.wait_until(lambda: push.logged("moved", "begins at") == 1, 30, "the changed target")
+        push.push.wait_until(lambda: push.logged("moved", "begins at") == 1, 60, "the changed target")
         push.feed(len(self.packets))
         end = len(self._numbers(f"{faulty.mount}/moved"))
         expected = self._files("tcp", 1, end, len(self.packets))
@@ -669,7 +669,7 @@ class TestReload(TestSuite):
         while True:
             second = run.push_start(push.config, push.store, *push.args)
             # The lock of the state directory comes last.
-            run.wait_until(lambda: not second.running() or str(second.pid) in self._lock(push.state), 20, "a push")
+            run.wait_until(lambda: not second.running() or str(second.pid) in self._lock(push.state), 60, "a push")
             if second.running():
                 return second
             result = second.result()
@@ -710,13 +710,13 @@ class TestReload(TestSuite):
         self.on_tear_down(faulty.clear)
         for rule in rules:
             faulty.wait_hit(rule)
-        push.push.wait_until(lambda: '"eio": fsync' in push.push.err, 20, "an EIO")
-        push.push.wait_until(lambda: run.list_files(f"{out}/good"), 20, "a file of the good one")
+        push.push.wait_until(lambda: '"eio": fsync' in push.push.err, 60, "an EIO")
+        push.push.wait_until(lambda: run.list_files(f"{out}/good"), 60, "a file of the good one")
         journals = {op: self._journal(f"{push.state}/{op}.journal") for op in hung}
         start = time.monotonic()
         push.push.signal(signal.SIGTERM)
         last = re.compile(r'(?m)^sluice push: target "eio"')
-        push.push.wait_until(lambda: last.search(push.push.err), 20, "the last word")
+        push.push.wait_until(lambda: last.search(push.push.err), 60, "the last word")
         seconds = time.monotonic() - start
         verify(seconds < 3 + 3, f"the last word came after {seconds:.1f} s\n{push.push.err}")
         for op in (*hung, "eio"):
@@ -760,7 +760,7 @@ class TestReload(TestSuite):
         push = Reloaded(self, f"{self.dir}/run", targets, 5000, "--stop-timeout", "100")
         # A process whose system calls hang in FUSE can't even be killed.
         self.on_tear_down(faulty.clear)
-        push.push.wait_until(lambda: '"bad": fsync' in push.push.err, 20, "an EIO")
+        push.push.wait_until(lambda: '"bad": fsync' in push.push.err, 60, "an EIO")
         push.push.signal(signal.SIGTERM)
         time.sleep(0.5)
         verify(push.push.running(), "it did not wait for the target that fails")

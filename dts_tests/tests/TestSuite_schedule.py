@@ -295,7 +295,7 @@ class TestSchedule(TestSuite):
         result = run.sluice("scheduler", "--schedule", f"{self.dir}/nothing.lua", rc=2)
         verify("nothing.lua: error: can't be read" in result.err, result.describe())
         process = self._start([self._row("gone", Config=f"{self.dir}/missing.lua")])
-        process.wait_until(lambda: "refused to start" in process.err, 30, "a refusal of the missing configuration")
+        process.wait_until(lambda: "refused to start" in process.err, 60, "a refusal of the missing configuration")
         verify('warning: row "gone": Config' in process.err, process.result().describe())
         process.stop(30)
         for args in (("--at", "0"), ("--list", "--at", "noon"), ("x",)):
@@ -335,7 +335,7 @@ class TestSchedule(TestSuite):
         verify(len(children(scheduler.pid)) == 3, f"{children(scheduler.pid)}\n{scheduler.err}")
         [meets] = [line for line in scheduler.err.splitlines() if ": meets: started" in line]
         scheduler.wait_until(lambda: "ends: stopped" in scheduler.err, change + 10, "the end of a window")
-        scheduler.wait_until(lambda: self._pushed("begins"), 20, "the start of a window")
+        scheduler.wait_until(lambda: self._pushed("begins"), 60, "the start of a window")
         verify(time.time() >= now + change, "a window began or ended too early")
         table = listed(f"{self.dir}/schedule.lua")
         for name, state, running in (("always", "on", True), ("off", "disabled", False), ("ends", "off", False), ("begins", "on", True)):
@@ -372,11 +372,11 @@ class TestSchedule(TestSuite):
         scheduler = self._start(rows)
         pauses = []
         for turn in range(1, 4):
-            scheduler.wait_until(lambda: scheduler.err.count(": all: started") == turn, 30, f"start {turn}")
+            scheduler.wait_until(lambda: scheduler.err.count(": all: started") == turn, 60, f"start {turn}")
             [pid] = [int(line.split()[5]) for line in scheduler.err.splitlines() if ": all: started" in line][-1:]
-            scheduler.wait_until(lambda: self._lock_holder("all") == pid, 20, "its lock")
+            scheduler.wait_until(lambda: self._lock_holder("all") == pid, 60, "its lock")
             os.kill(pid, signal.SIGKILL)
-            scheduler.wait_until(lambda: scheduler.err.count(": all: process was ended by signal 9") == turn, 10, "its end")
+            scheduler.wait_until(lambda: scheduler.err.count(": all: process was ended by signal 9") == turn, 60, "its end")
             line = [item for item in scheduler.err.splitlines() if ": all: process was ended" in item][-1]
             pauses.append(float(line.split("next start in ")[1].split()[0]))
         for turn, pause in enumerate(pauses):
@@ -388,9 +388,9 @@ class TestSchedule(TestSuite):
         pids = children(scheduler.pid)
         scheduler.kill()
         second = self._start(rows)
-        run.wait_until(lambda: not any(map(alive, pids)), 30, "the end of the pushes of a killed scheduler")
-        second.wait_until(lambda: len(children(second.pid)) == 2, 30, "two new pushes")
-        second.wait_until(lambda: self._lock_holder("all") in children(second.pid), 20, "the new one's lock")
+        run.wait_until(lambda: not any(map(alive, pids)), 60, "the end of the pushes of a killed scheduler")
+        second.wait_until(lambda: len(children(second.pid)) == 2, 60, "two new pushes")
+        second.wait_until(lambda: self._lock_holder("all") in children(second.pid), 60, "the new one's lock")
         second.stop(30)
         for name in ("all", "mended"):
             run.push_once(
@@ -420,20 +420,20 @@ class TestSchedule(TestSuite):
         by_hand = self.enter(run.push_start(
             rows[0]["Config"], self.store, "--state-dir", rows[0]["StateDir"], "--log-dir", rows[0]["LogDir"], "--map", "all@0"
         ))
-        by_hand.wait_until(lambda: self._pushed("all"), 20, "its first file")
+        by_hand.wait_until(lambda: self._pushed("all"), 60, "its first file")
         first = self._start(rows)
-        first.wait_until(lambda: f"by process {by_hand.pid} already" in first.err, 20, "a word of the push by hand")
+        first.wait_until(lambda: f"by process {by_hand.pid} already" in first.err, 60, "a word of the push by hand")
         time.sleep(3)
         verify(not children(first.pid) and first.err.count("already") == 1, first.result().describe())
         by_hand.stop(20)
-        first.wait_until(lambda: children(first.pid), 20, "a push by the scheduler")
+        first.wait_until(lambda: children(first.pid), 60, "a push by the scheduler")
         [pid] = children(first.pid)
-        first.wait_until(lambda: self._lock_holder("all") == pid, 20, "its lock")
+        first.wait_until(lambda: self._lock_holder("all") == pid, 60, "its lock")
         second = self._start(rows)
-        second.wait_until(lambda: f"by process {pid} already" in second.err, 20, "a word of the other's push")
+        second.wait_until(lambda: f"by process {pid} already" in second.err, 60, "a word of the other's push")
         verify(not children(second.pid), second.err)
         first.stop(30)
-        second.wait_until(lambda: children(second.pid), 20, "a push by the second scheduler")
+        second.wait_until(lambda: children(second.pid), 60, "a push by the second scheduler")
         second.stop(30)
 
     @func_test
@@ -450,7 +450,7 @@ class TestSchedule(TestSuite):
         """
         rows = [self._row("one"), self._row("two")]
         scheduler = self._start(rows)
-        scheduler.wait_until(lambda: self._pushed("one") and self._pushed("two"), 20, "both pushes")
+        scheduler.wait_until(lambda: self._pushed("one") and self._pushed("two"), 60, "both pushes")
 
         def pid_of(name: str) -> int:
             lines = [line for line in scheduler.err.splitlines() if f": {name}: started process" in line]
@@ -459,18 +459,18 @@ class TestSchedule(TestSuite):
         before = pid_of("one"), pid_of("two")
         write_schedule(f"{self.dir}/schedule.lua", [{**rows[0], "Days": "Noday"}])
         scheduler.signal(signal.SIGHUP)
-        scheduler.wait_until(lambda: "going on with the schedule as it was" in scheduler.err, 10, "a refusal")
+        scheduler.wait_until(lambda: "going on with the schedule as it was" in scheduler.err, 60, "a refusal")
         verify("schedule.lua:" in scheduler.err and "Noday" in scheduler.err, scheduler.err)
         verify(sorted(children(scheduler.pid)) == sorted(before), "a bad schedule changed something")
 
         write_schedule(f"{self.dir}/schedule.lua", [rows[0], {**rows[1], "Enable": False}, self._row("three")])
         scheduler.signal(signal.SIGHUP)
-        scheduler.wait_until(lambda: self._pushed("three") and "two: stopped" in scheduler.err, 20, "the change")
+        scheduler.wait_until(lambda: self._pushed("three") and "two: stopped" in scheduler.err, 60, "the change")
         verify(pid_of("one") == before[0] and alive(before[0]) and not alive(before[1]), scheduler.err)
 
         write_schedule(f"{self.dir}/schedule.lua", [{**rows[0], "Options": "--no-huge --map reader+filter@0,writer@0"}])
         scheduler.signal(signal.SIGHUP)
-        scheduler.wait_until(lambda: pid_of("one") not in (0, before[0]), 30, "a new process")
+        scheduler.wait_until(lambda: pid_of("one") not in (0, before[0]), 60, "a new process")
         verify("one: stopped" in scheduler.err and len(children(scheduler.pid)) <= 2, scheduler.err)
 
         def command() -> str:
@@ -478,7 +478,7 @@ class TestSchedule(TestSuite):
                 return file.read()
 
         # it is there before it has become a push
-        scheduler.wait_until(lambda: "reader+filter@0,writer@0" in command(), 10, "the new options")
+        scheduler.wait_until(lambda: "reader+filter@0,writer@0" in command(), 60, "the new options")
         scheduler.stop(30)
 
     @func_test

@@ -126,7 +126,7 @@ class TestStatus(TestSuite):
         feeder.popen.stdin.close()
         feeder.wait(30)
         good = self._wait(push, "good", packets=records[0])
-        run.wait_until(lambda: self._target(name)["lag_bytes"] > first["lag_bytes"], 20, "a growing lag")
+        run.wait_until(lambda: self._target(name)["lag_bytes"] > first["lag_bytes"], 60, "a growing lag")
         self._check_full(push, self._target(name), name, records)
         run.run(["mount", "-o", "remount,size=200m", small])
         full = self._wait(push, name, state="attached", packets=records[0], lag_bytes=0, lag_s=0)
@@ -147,10 +147,10 @@ class TestStatus(TestSuite):
         verify(good["files"] == len(files) and good["last_file"] == f"{self.dir}/good/{files[-1]}", f"{good}, files {files}")
         size = sum(os.path.getsize(f"{self.dir}/good/{name}") for name in files)
         verify(good["published_bytes"] == size, f"{good}, {size} bytes in files")
-        run.wait_until(lambda: self._target("good")["lag_bytes"] == 0, 10, "no lag")
+        run.wait_until(lambda: self._target("good")["lag_bytes"] == 0, 60, "no lag")
 
     def _check_full(self, push: run.Process, full: dict[str, Any], name: str, records: tuple[int, int, int]) -> None:
-        run.wait_until(lambda: self._target(name)["lag_bytes"] > 0, 10, "a lag")
+        run.wait_until(lambda: self._target(name)["lag_bytes"] > 0, 60, "a lag")
         full = self._target(name, 1)
         verify(full["reason"] == full["last_error"] and "No space left on device" in full["reason"], f"{full}")
         verify(f"{self.dir}/small/ä%/x" in full["reason"], f"the path is not whole: {full['reason']}")
@@ -166,7 +166,7 @@ class TestStatus(TestSuite):
             # Lag begins at a chunk, of which some packets may have been taken.
             return seconds and 0.98 * lacks <= full["lag_bytes"] <= 1.02 * lacks + (1 << 20)
 
-        run.wait_until(behind, 30, f"a lag of what is lacking: {full}\n{push.err}")
+        run.wait_until(behind, 60, f"a lag of what is lacking: {full}\n{push.err}")
         verify(full["lag_s"] <= newest - self.packets[0].ts / SECOND + 2, f"{full['lag_s']} s behind, more than there is\n{full}")
 
     @func_test
@@ -222,7 +222,7 @@ class TestStatus(TestSuite):
     def _hinder(self) -> socket.socket:
         """Put what is no push where sockets of pushes are; the one that never answers costs every question its patience."""
         root = f"{self.env['RUNTIME_DIRECTORY']}/dpdk"
-        run.wait_until(lambda: os.path.isdir(root), 20, "a runtime directory")
+        run.wait_until(lambda: os.path.isdir(root), 60, "a runtime directory")
         for name in ("stale", "silent", "nonsense", "plain"):
             os.mkdir(f"{root}/{name}")
         with open(f"{root}/plain/dpdk_telemetry.v2", "w", encoding="ascii") as file:
@@ -244,7 +244,7 @@ class TestStatus(TestSuite):
             "    c.close()\n"
         )
         nonsense = self.enter(run.Process(["/usr/bin/python3", "-c", script]))
-        nonsense.wait_until(lambda: nonsense.out, 20, "a program that answers nonsense")
+        nonsense.wait_until(lambda: nonsense.out, 60, "a program that answers nonsense")
         return silent
 
     @func_test
@@ -268,7 +268,7 @@ class TestStatus(TestSuite):
         verify(bad["lag_percent"] >= 80 and f"{bad['lag_percent']} %" in bad["warning"], f"{bad}")
         verify("warning" not in self._target("good"), "the other target has a warning")
         verify("WARNING" in run.sluice("status", rc=1, env=self.env).out, "no warning in the text")
-        run.wait_until(lambda: self._target("bad")["lag_percent"] >= 80, 10, "three more looks")
+        run.wait_until(lambda: self._target("bad")["lag_percent"] >= 80, 60, "three more looks")
         lines = [line for line in push.err.splitlines() if "of the store's history" in line]
         verify(len(lines) == 2 and "50 %" in lines[0] and "80 %" in lines[1] and all('"bad"' in line for line in lines), push.err)
         log = f"{self.dir}/push.log/push_bad.cur"
@@ -277,7 +277,7 @@ class TestStatus(TestSuite):
             with open(log, encoding="utf-8") as file:
                 return len(re.findall("of the store's history", file.read()))
 
-        run.wait_until(lambda: logged() == 2, 10, "two lines in the log")
+        run.wait_until(lambda: logged() == 2, 60, "two lines in the log")
         os.unlink(wall)
         bad = self._wait(push, "bad", state="attached", lag_bytes=0, packets=packets)
         verify("warning" not in bad and bad["lag_percent"] == 0, f"{bad}")
