@@ -11,14 +11,6 @@
 #include <time.h>
 #include <unistd.h>
 
-/*
- * While nothing comes, time goes on all the same: readers of the store close their windows by the clock that we pass
- * on. It must not pass packets that are still under way, in the kernel (libpcap collects for up to a second) or in the
- * memory of the program that writes. docs/import.rst says which files allow it.
- */
-#define CLOCK_MARGIN (1500 * MS_NS)
-/* Packets were live if they were about as old as this when they were written. */
-#define LIVE_WITHIN (10 * SECOND_NS)
 /* A writer that does not flush stops only where its buffer was full: at multiples of this. */
 #define BUFFER_STEP 4096u
 /* Of a capture that fills faster than we read there is no end. */
@@ -203,7 +195,10 @@ follow_capture(struct follow *f, uint32_t link_type, uint32_t snap_len)
 
 /* ---------------------------------------------------------------- time */
 
-/* Can no packet be under way that is older than the margin, as far as this source goes? live: it has packets of now. */
+/*
+ * Can no packet be under way that is older than the margin, as far as this source goes? Not in the memory of the
+ * program that writes: docs/import.rst says which files allow to say so. live: it has packets of now.
+ */
 static bool
 is_quiet(const struct follow_source *s, bool *live)
 {
@@ -230,8 +225,7 @@ is_quiet(const struct follow_source *s, bool *live)
 		const struct followed *file = s->files[i];
 
 		written = (uint64_t)file->mtime.tv_sec * SECOND_NS + (uint64_t)file->mtime.tv_nsec;
-		if (file->newest_ts && (written > file->newest_ts ? written - file->newest_ts
-								  : file->newest_ts - written) <= LIVE_WITHIN)
+		if (file->newest_ts && import_is_live(file->newest_ts, written))
 			*live = true;
 	}
 	return true;

@@ -21,6 +21,22 @@
 #define SECOND_NS 1000000000ull
 #define MS_NS 1000000ull
 
+/*
+ * While packets that were live do not come, time goes on all the same: readers of the store close their windows by the
+ * clock that we pass on. It must not pass packets that are still under way. tcpdump and dumpcap let the kernel collect
+ * packets for up to a second (libpcap's usual timeout) before they see them, and then need a moment to write them; hence
+ * 1.5 s.
+ */
+#define CLOCK_MARGIN (1500 * MS_NS)
+#define LIVE_WITHIN (10 * SECOND_NS)
+
+/** Whether a packet was about as old as the wall clock when it came; those of a replayed file are not. */
+static inline bool
+import_is_live(uint64_t ts, uint64_t came)
+{
+	return (came > ts ? came - ts : ts - came) <= LIVE_WITHIN;
+}
+
 struct import {
 	const struct sl_import_params *params;
 	struct sl_import_result *result;

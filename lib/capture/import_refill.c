@@ -9,14 +9,6 @@
 
 #include "import.h"
 
-/*
- * While a live pipe is silent, time goes on all the same: readers of the store close their windows by the clock that we
- * pass on. It must not pass packets that are still under way. tcpdump and dumpcap let the kernel collect packets for up
- * to a second (libpcap's usual timeout) before they see them, and then need a moment to write them; hence 1.5 s.
- */
-#define CLOCK_MARGIN (1500 * MS_NS)
-/* A pipe is live if its packets are about as old as the wall clock when they come; a replayed file is not. */
-#define LIVE_WITHIN (10 * SECOND_NS)
 /* After a request to stop, a pipe is drained: its writer may be handing over its last packets at this moment. */
 #define DRAIN_SILENCE_MS 300
 #define DRAIN_AT_MOST (2 * SECOND_NS)
@@ -73,7 +65,7 @@ judge_live(struct import *im)
 	if (!im->fresh)
 		return;
 	im->fresh = false;
-	im->live = (now > im->newest ? now - im->newest : im->newest - now) <= LIVE_WITHIN;
+	im->live = import_is_live(im->newest, now);
 }
 
 /* ---------------------------------------------------------------- bytes */

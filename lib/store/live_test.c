@@ -15,7 +15,7 @@
 #include "store_test.h"
 
 /* Packets of a capture from its first chunk to its last, which must be the test traffic from *next on. */
-void
+uint64_t
 test_check_capture(const char *store, const char *name, uint64_t *next)
 {
 	struct sl_capture *capture = test_open(store, name);
@@ -32,6 +32,7 @@ test_check_capture(const char *store, const char *name, uint64_t *next)
 	}
 	sl_capture_close(capture);
 	free(buf);
+	return clock;
 }
 
 static void

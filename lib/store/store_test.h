@@ -51,8 +51,8 @@ struct sl_store_writer *test_live_writer(const char *store, const char *name, st
 /** For what happens within milliseconds on a machine that is not busy. */
 #define TEST_WAIT_MS 30000
 
-/** Check that a closed capture holds the test traffic from packet *next on, and advance it. */
-void test_check_capture(const char *store, const char *name, uint64_t *next);
+/** Check that a closed capture holds the test traffic from packet *next on, and advance it. @return its largest time */
+uint64_t test_check_capture(const char *store, const char *name, uint64_t *next);
 
 /** Mount a tmpfs of so many MiB on a store's directory. Skips the test, saying so, without privilege. */
 void test_mount(const char *path, unsigned int mib);

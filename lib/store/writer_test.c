@@ -15,7 +15,7 @@
 static void
 round_trip(bool tmpfs)
 {
-	uint64_t packets, bytes, chunks, next = 0, clock = 0;
+	uint64_t packets, bytes, chunks, next = 0, clock;
 	struct sl_store_writer *writer;
 	struct sl_capture_totals totals;
 	struct sl_capture *capture;
@@ -33,12 +33,7 @@ round_trip(bool tmpfs)
 	assert_int_equal(sl_capture_state(capture), SL_CAPTURE_CLOSED);
 	assert_string_equal(sl_capture_info(capture)->source, "a \"test\"\n");
 	assert_true(sl_capture_committed(capture) > 2 * OUTPUT_BUFFERS);
-	for (uint64_t n = 0; n < sl_capture_committed(capture); n++) {
-		assert_int_equal(sl_capture_read(capture, n, buf, &chunk), 0);
-		assert_true(chunk.clock == clock);
-		clock = chunk.max_ts > clock ? chunk.max_ts : clock;
-		test_check_chunk(&chunk, &next);
-	}
+	clock = test_check_capture(store, "one", &next);
 	assert_int_equal(next, 30000);
 	assert_int_equal(sl_capture_read(capture, sl_capture_committed(capture), buf, &chunk), -ENODATA);
 	assert_int_equal(sl_capture_read(capture, 5000, buf, &chunk), -ENOENT);
