@@ -265,22 +265,11 @@ sl_endpoint_starved(struct sl_endpoint *e)
 		sem_post(&e->writers->spare_work);
 }
 
-/* CLOCK_REALTIME of a CLOCK_MONOTONIC time: what pthread_timedjoin_np() wants. */
-static struct timespec
-real_time(uint64_t deadline)
-{
-	uint64_t now = monotonic_ns(), left = deadline > now ? deadline - now : 0;
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	now = (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec + left;
-	return (struct timespec){.tv_sec = (time_t)(now / 1000000000u), .tv_nsec = (long)(now % 1000000000u)};
-}
-
 int
 sl_endpoint_stop(struct sl_endpoint *e, uint64_t deadline)
 {
-	const struct timespec until = real_time(deadline);
+	const struct timespec until = {
+		.tv_sec = (time_t)(deadline / 1000000000u), .tv_nsec = (long)(deadline % 1000000000u)};
 	unsigned int i;
 
 	if (e->started) {
@@ -291,7 +280,8 @@ sl_endpoint_stop(struct sl_endpoint *e, uint64_t deadline)
 		}
 		/* one that hangs stays the last in the list, so that a second call would wait for it again */
 		while (e->started) {
-			int rc = pthread_timedjoin_np(e->helpers[e->started - 1].thread, NULL, &until);
+			/* the clock of the wall may be set meanwhile */
+			int rc = pthread_clockjoin_np(e->helpers[e->started - 1].thread, NULL, CLOCK_MONOTONIC, &until);
 
 			if (rc)
 				return -rc;

@@ -557,10 +557,10 @@ sl_push_log_close(struct sl_push_log *log)
 		return;
 	atomic_store(&log->stop, 1);
 	line_queue_wake(&log->queue);
-	clock_gettime(CLOCK_REALTIME, &until);
+	clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += CLOSE_WAIT_S;
 	/* A log on a hung mount must not keep the push from ending; the thread keeps what it uses. */
-	if (pthread_timedjoin_np(log->thread, NULL, &until)) {
+	if (pthread_clockjoin_np(log->thread, NULL, CLOCK_MONOTONIC, &until)) {
 		LOG(WARNING, "%s does not answer; its last lines may be missing", log->dir);
 		pthread_detach(log->thread);
 		return;
