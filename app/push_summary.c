@@ -170,7 +170,7 @@ unsigned int
 push_summary_failures(const struct push_summary *s, FILE *err)
 {
 	struct sl_target_stats *stats = calloc(1, sizeof(*stats));
-	unsigned int failures = 0;
+	unsigned int failures = 0, left;
 
 	if (!stats) {
 		fprintf(err, "sluice push: out of memory\n");
@@ -198,5 +198,14 @@ push_summary_failures(const struct push_summary *s, FILE *err)
 				   : ", which pushes all packets again: without --state-dir nothing remembers them");
 	}
 	free(stats);
-	return failures;
+	left = sl_writers_left_behind(s->writers);
+	if (left > 0)
+		fprintf(err,
+			"sluice push: %u target%s that a reload had removed or changed could not publish all of %s "
+			"packets; "
+			"%s\n",
+			left, left == 1 ? "" : "s", left == 1 ? "its" : "their",
+			s->journal ? "a configuration that has the name again goes on there, with the same --state-dir"
+				   : "without --state-dir nothing remembers them");
+	return failures + left;
 }

@@ -742,6 +742,42 @@ class TestReload(TestSuite):
         verify(self._numbers(f"{out}/good") == list(range(len(self.packets))), "good: not all packets once and in order")
 
     @func_test
+    def test_stop_removed(self) -> None:
+        """A target that hangs and was removed is not forgotten at the end.
+
+        **Steps:**
+            * A target whose fsync hangs and a good one; a reload removes the first; SIGTERM with --stop-timeout 3; let go of what hangs.
+            * Push with the first configuration again, to the end.
+
+        **Verify:**
+            * Exit status 1, standard error tells of a removed target that could not publish all. Its journal is there under its name.
+            * Then each target has all packets once and in order.
+        """
+        faulty, out = self._faulty(), f"{self.dir}/out"
+        targets = [
+            self._target(f"{faulty.mount}/hung/x", "hung", "", 2, FollowStart=True),
+            self._target(f"{out}/good/x", "good", "", 0, FollowStart=True),
+        ]
+        rule = faulty.rule("fsync", "*.pending", hang=True)
+        push = Reloaded(self, f"{self.dir}/run", targets, 10000, "--stop-timeout", "3")
+        self.on_tear_down(faulty.clear)
+        faulty.wait_hit(rule)
+        verify(push.reload(targets[1:])[1:] == (1, 0, 0, 1), push.push.err)
+        push.push.signal(signal.SIGTERM)
+        push.push.wait_until(lambda: "a reload had removed or changed" in push.push.err, 20, "the last word")
+        faulty.clear()
+        result = push.push.wait(30, rc=1)
+        verify('target "hung": given up' in result.err, result.describe())
+        verify("hung.journal" in run.list_files(push.state), f"{run.list_files(push.state)}")
+        push.feed(len(self.packets))
+        push.feeder.popen.stdin.close()
+        push.feeder.wait(30)
+        config = lua.write_config(f"{self.dir}/again.lua", targets)
+        run.push_once(config, push.store, *push.args[:4])
+        for path in (f"{faulty.mount}/hung", f"{out}/good"):
+            verify(self._numbers(path) == list(range(len(self.packets))), f"{path}: not all packets once and in order")
+
+    @func_test
     def test_stop_twice(self) -> None:
         """A second signal ends the push at once.
 

@@ -57,7 +57,9 @@ release(struct sl_target *t)
 
 	sl_journal_close(t->journal);
 	t->journal = NULL;
-	if (t->removed && sl_reload_has_journals(all) && sl_resume_archive(all, t->cfg->file_desc, errbuf) < 0)
+	/* The journal of one that could not publish all says what is missing. */
+	if (t->removed && !atomic_load_explicit(&t->stats.gave_up, memory_order_relaxed) &&
+		sl_reload_has_journals(all) && sl_resume_archive(all, t->cfg->file_desc, errbuf) < 0)
 		WLOG(WARNING, "target \"%s\" has left: %s\n", t->cfg->desc, errbuf);
 	if (next) {
 		next->predecessor = NULL;

@@ -205,6 +205,9 @@ bool sl_writers_done(const struct sl_writers *writers);
  */
 void sl_writers_stop(struct sl_writers *writers, uint64_t timeout);
 
+/** Targets that a reload has removed or replaced, and that gave up before they had published all. Any thread. */
+unsigned int sl_writers_left_behind(const struct sl_writers *writers);
+
 /**
  * After the lcores have stopped: targets that have not ended are given up, with a line each, in their logs too. What their
  * journals say stays: a restart goes on there. Main thread. @return how many, those that were leaving included

@@ -227,6 +227,8 @@ sl_target_give_up(struct sl_target *t, int error, const char *path)
 		set_text(t, t->stats.error_path, path);
 	atomic_store_explicit(&t->stats.error, error, memory_order_relaxed);
 	atomic_store_explicit(&t->stats.gave_up, true, memory_order_relaxed);
+	if (t->leaving)
+		atomic_fetch_add(&t->writers->left_behind, 1);
 	WLOG(ERR, "target \"%s\": given up: %s: %s\n", t->cfg->desc, path, sl_writer_error_text(error));
 	sl_target_say(t, "given up: %s: %s%s", path, sl_writer_error_text(error),
 		t->journal ? "; the journal stays as it is, and a restart goes on from there" : "");

@@ -353,6 +353,7 @@ struct sl_writers {
 	struct sl_target *targets;  /**< slots */
 	_Atomic unsigned int target_count; /**< slots in use or free below those in use; the main thread's, lcores look */
 	unsigned int max_targets;   /**< slots */
+	_Atomic unsigned int left_behind; /**< targets that gave up after a reload had removed or replaced them */
 	unsigned int *slot_of;      /**< [target of the configuration]: its slot */
 	unsigned int configured;    /**< targets of the configuration */
 	struct sl_writer *writers;

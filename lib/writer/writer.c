@@ -566,6 +566,12 @@ abandon(struct sl_target *t)
 }
 
 unsigned int
+sl_writers_left_behind(const struct sl_writers *writers)
+{
+	return atomic_load(&writers->left_behind);
+}
+
+unsigned int
 sl_writers_abandon(struct sl_writers *writers)
 {
 	unsigned int i, count = 0;
