@@ -12,7 +12,6 @@ import os
 import random
 import re
 import struct
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Iterator
@@ -249,14 +248,17 @@ class TestPowerCapture(TestSuite):
 
     # ------------------------------------------------------------ every fsync is needed
 
+    @staticmethod
+    def _is_synced(machine: Machine) -> bool:
+        """Whether the last of writes and syncs of the capture's segments is a sync."""
+        ops = [line.split()[0] for line in machine.fs.log() if " /store/live/0" in line]
+        return [op for op in ops if op in ("write", "fsync", "fdatasync")][-1:] in (["fsync"], ["fdatasync"])
+
     def _lose_running(self, wire: Wire, pair: int, machine: Machine) -> str:
         """Power goes when the store of a running capture has been synced: what came before that is there."""
         with self._receiving(machine, wire, pair, "--capture", "live", "--keep-free", "0") as capture:
             self._receive(machine, wire, pair, capture)
-            # the one that begins after the last chunk was written
-            written = len(machine.fs.log())
-            while not any("sync /store/live/0" in line for line in machine.fs.log()[written:]):
-                time.sleep(0.2)
+            capture.wait_until(lambda: self._is_synced(machine), 90, "a sync after the last chunk")
             machine.lose(0, capture)
         return "" if len(self._kept(machine, "live", True)) == AGAIN else "not all is there that was synced\n"
 
