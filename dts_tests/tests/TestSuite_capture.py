@@ -31,12 +31,12 @@ class TestCapture(TestSuite):
         verify(max(packet.len for packet in self.packets) <= MTU + 14, "the wire is too small for the traffic")
 
     def set_up_test_case(self) -> None:
-        """A store of its own for each case."""
-        self.store = f"{self.dir}/store"
+        """A store of its own for each case; a place where tcpdump never waits for a disk, or it would lose packets."""
+        self.store, self.beside = f"{self.dir}/store", self.tmpfs_dir()
 
     def tcpdump(self, wire: Wire, end: str, *options: str) -> Process:
-        """tcpdump beside; its file is <dir>/<end>.pcap."""
-        command = [*wire.inside, "tcpdump", "-i", end, "--nano", "-U", "-B", "65536", "-w", f"{self.dir}/{end}.pcap"]
+        """tcpdump beside; its file is <beside>/<end>.pcap."""
+        command = [*wire.inside, "tcpdump", "-i", end, "--nano", "-B", "65536", "-w", f"{self.beside}/{end}.pcap"]
         process = self.enter(Process([*command, *options]))
         process.wait_until(lambda: "listening on" in process.err, 60, "tcpdump listens")
         return process
@@ -102,7 +102,7 @@ class TestCapture(TestSuite):
             process = self.capture("--port", "b0", *options, *more, "--capture", f"snap{snap}", wire=wire)
             wire.send(self.file, 0, "--pps=20000")
             wanted = oracle.tcpdump_filter(self.file, expression, f"{self.dir}/wanted.pcap").packets
-            expected = self.tcpdumped(tcpdump, f"{self.dir}/b0.pcap", len(wanted))
+            expected = self.tcpdumped(tcpdump, f"{self.beside}/b0.pcap", len(wanted))
             received(process, len(wanted))
             result = process.stop(20)
             got = self.stored(f"snap{snap}")
@@ -163,7 +163,7 @@ class TestCapture(TestSuite):
                 "--port", "b0", "--queues", "3", "--map", layout, "--capture", f"turn{turn}", wire=wire
             )
             wire.send(self.file, 0, "--pps=20000")
-            expected = self.tcpdumped(tcpdump, f"{self.dir}/b0.pcap", len(self.packets))
+            expected = self.tcpdumped(tcpdump, f"{self.beside}/b0.pcap", len(self.packets))
             received(process, len(self.packets))
             result = process.stop(20)
             got = self.stored(f"turn{turn}")
@@ -206,7 +206,7 @@ class TestCapture(TestSuite):
         [name] = store.captures(self.store)
         found = store.stored(self.store, name)
         for i, tcpdump in enumerate(tcpdumps):
-            expected = self.tcpdumped(tcpdump, f"{self.dir}/b{i}.pcap", len(self.packets))
+            expected = self.tcpdumped(tcpdump, f"{self.beside}/b{i}.pcap", len(self.packets))
             got = [packet for packet, port in zip(found.packets, found.ports) if port == i]
             oracle.verify_same_packets(got, expected, f"port {i}")
         self._verify_order(found.packets, result)
@@ -300,7 +300,7 @@ class TestCapture(TestSuite):
         port = "net_af_packet0,iface=b0,framesz=16384,blocksz=65536,framecnt=4096"
         process = self.capture("--port", port, wire=wire)
         wire.send(f"{self.dir}/whole.pcap", 0, "--pps=20000")
-        expected = self.tcpdumped(tcpdump, f"{self.dir}/b0.pcap", sent)
+        expected = self.tcpdumped(tcpdump, f"{self.beside}/b0.pcap", sent)
         received(process, sent)
         result = process.stop(20)
         got = self.stored()
@@ -702,7 +702,7 @@ class TestCapture(TestSuite):
                 push = self.enter(run.push_start(config, self.store, *args))
         sender.signal(signal.SIGKILL)
         sender.wait(20, rc=None)
-        expected = self.tcpdumped(tcpdump, f"{self.dir}/b0.pcap", wire.carried())
+        expected = self.tcpdumped(tcpdump, f"{self.beside}/b0.pcap", wire.carried())
         received(process, len(expected))
         result = process.stop(30)
         push.stop(60)
