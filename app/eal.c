@@ -4,14 +4,12 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -19,6 +17,7 @@
 #include <rte_errno.h>
 
 #include "eal.h"
+#include "eal_telemetry.h"
 
 #define MAX_WORDS 64
 #define MIB (1ul << 20)
@@ -135,26 +134,6 @@ add_pci(const struct eal *eal, char **words, int n)
 	return n;
 }
 
-/* As EAL finds its runtime directory (eal_create_runtime_dir()); where it cannot, it would refuse to start. */
-static bool
-telemetry_possible(void)
-{
-	static const char *const parts[] = {"/dpdk", "/sluice"};
-	const char *root = getuid() == 0 ? "/var/run" : getenv("XDG_RUNTIME_DIR");
-	char path[PATH_MAX];
-	struct stat st;
-
-	snprintf(path, sizeof(path), "%s", root ? root : "/tmp");
-	for (size_t i = 0; i < 2; i++) {
-		size_t len = strlen(path);
-
-		snprintf(path + len, sizeof(path) - len, "%s", parts[i]);
-		if (mkdir(path, 0700) != 0 && errno != EEXIST)
-			return false;
-	}
-	return stat(path, &st) == 0 && S_ISDIR(st.st_mode) && access(path, W_OK | X_OK) == 0;
-}
-
 static void
 on_alarm(int sig)
 {
@@ -183,9 +162,9 @@ int
 eal_init(struct eal *eal, char **argv)
 {
 	size_t memory = eal->memory + EAL_OVERHEAD, free_bytes = free_hugepage_bytes();
-	char lcores[8192], megabytes[32], *copy = NULL;
+	char lcores[8192], megabytes[32], prefix[EAL_PREFIX_SIZE], *copy = NULL;
 	char *words[MAX_WORDS + 2 * EAL_PCI_MAX];
-	int n = 0, rc;
+	int n = 0, lock, rc;
 
 	eal->hugepages = !eal->no_huge && free_bytes >= memory;
 	format_lcores(eal, lcores, sizeof(lcores));
@@ -198,10 +177,10 @@ eal_init(struct eal *eal, char **argv)
 	words[n++] = (char *)"-m";
 	words[n++] = megabytes;
 	words[n++] = (char *)"--file-prefix";
-	words[n++] = (char *)"sluice";
+	words[n++] = prefix;
 	n = add_pci(eal, words, n);
 	/* dpdk-telemetry.py -f sluice; a second process has the socket dpdk_telemetry.v2:1, and so on */
-	if (!telemetry_possible())
+	if (eal_telemetry_prefix(prefix, &lock) < 0)
 		words[n++] = (char *)"--no-telemetry";
 	words[n++] = (char *)"--log-level";
 	words[n++] = (char *)"lib.eal:error";
@@ -217,6 +196,8 @@ eal_init(struct eal *eal, char **argv)
 	n = add_extra(eal, words, n, &copy);
 	if (n < 0) {
 		free(copy);
+		if (lock >= 0)
+			close(lock);
 		fprintf(stderr, "sluice %s: --eal: %s\n", eal->command, n == -E2BIG ? "too many words" : strerror(-n));
 		return n == -E2BIG ? -EINVAL : n;
 	}
@@ -229,6 +210,8 @@ eal_init(struct eal *eal, char **argv)
 	rc = rte_eal_init(n, words);
 	shorten_sleeps(false);
 	free(copy);
+	if (lock >= 0)
+		close(lock);
 	if (rc >= 0)
 		return 0;
 	rc = rte_errno > 0 ? -rte_errno : -EIO;

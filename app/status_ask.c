@@ -19,6 +19,7 @@
 #include "status.h"
 
 #define SOCKET_PREFIX "dpdk_telemetry.v2" /* a second process of the same name has ":1" behind it, and so on */
+#define FILE_PREFIX "sluice" /* of ours; a number may follow: eal_telemetry.h */
 #define ANSWER_S 3 /* a process that is stopped or swapped out keeps nobody waiting for longer */
 #define COMMAND_SIZE 64
 #define ANSWER_MAX (1u << 20)
@@ -274,7 +275,7 @@ is_sluice(pid_t pid)
 	return strcmp(name, "sluice\n") == 0;
 }
 
-/* @return a connected socket, or -1: nobody listens, or not for us */
+/* @return a connected socket; -EAGAIN: who listens takes no connections; another -errno: nobody does, or not for us */
 static int
 open_line(const char *path, pid_t *pid)
 {
@@ -285,17 +286,19 @@ open_line(const char *path, pid_t *pid)
 	int fd;
 
 	if (strlen(path) >= sizeof(address.sun_path))
-		return -1;
+		return -ENAMETOOLONG;
 	strcpy(address.sun_path, path);
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return -1;
+		return -errno;
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
 		getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0) {
+		int ret = -errno;
+
 		close(fd);
-		return -1;
+		return ret;
 	}
 	*pid = peer.pid;
 	return fd;
@@ -306,7 +309,7 @@ new_process(const char *path, pid_t pid)
 {
 	json_t *process = json_object();
 
-	json_object_set_new(process, "pid", json_integer(pid));
+	json_object_set_new(process, "pid", pid > 0 ? json_integer(pid) : json_null());
 	json_object_set_new(process, "socket", json_string(path));
 	return process;
 }
@@ -344,9 +347,16 @@ static void
 ask_socket(const char *path, json_t *pushes, json_t *captures)
 {
 	struct line line = {.size = ANSWER_MAX};
-	pid_t pid;
+	pid_t pid = 0;
 
 	line.fd = open_line(path, &pid);
+	if (line.fd == -EAGAIN && strstr(path, "/dpdk/" FILE_PREFIX)) {
+		json_t *process = new_process(path, 0);
+
+		/* Its queue is full: it has not answered others either. */
+		set_problem(process, "does not answer");
+		json_array_append_new(pushes, process);
+	}
 	if (line.fd < 0)
 		return;
 	line.buf = malloc(line.size);

@@ -150,6 +150,10 @@ show_push(const json_t *push)
 	char since[48];
 
 	short_time(json_number_value(json_object_get(push, "running_s")), since, sizeof(since));
+	if (json_is_null(json_object_get(push, "pid"))) {
+		printf("%s: who has it %s\n", text_of(push, "socket"), text_of(push, "problem"));
+		return;
+	}
 	printf("push %" PRIu64 "%s%s: ", whole_of(push, "pid"), whole_of(push, "once") ? " (once)" : "",
 		whole_of(push, "stopping") ? " (stopping)" : "");
 	if (!json_object_get(push, "targets")) {

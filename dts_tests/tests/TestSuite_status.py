@@ -219,6 +219,42 @@ class TestStatus(TestSuite):
             result = run.sluice("status", *args, rc=None, env=self.env)
             verify(result.rc == 2, result.describe())
 
+    @func_test
+    def test_starts(self) -> None:
+        """A push that is stopped keeps no other from starting; of those that start at once each can be asked.
+
+        **Steps:**
+            * A push follows; SIGSTOP. Five times push --once, one after the other; ask. SIGCONT; end it.
+            * Six pushes that follow, started at once; ask.
+
+        **Verify:**
+            * Each of the five ends with status 0. The stopped one does not answer, whatever is left of its queue: exit 1.
+            * All six answer.
+        """
+        store = f"{self.dir}/store"
+        run.import_capture(store, self.capture)
+        stopped = self._push("stopped", [lua.target("x", f"{self.dir}/stopped/x", MinFree=0)], store)
+        stopped.wait_until(lambda: len(self._status()["pushes"]) == 1, 60, "an answer")
+        stopped.signal(signal.SIGSTOP)
+        config = lua.write_config(f"{self.dir}/once.lua", [lua.target("x", f"{self.dir}/once/x", MinFree=0)])
+        for _ in range(5):
+            run.push_once(config, store, "--log-dir", f"{self.dir}/log", env=self.env, timeout=60)
+        [problem] = json.loads(run.sluice("status", "--json", rc=1, env=self.env, timeout=60).out)["pushes"]
+        verify(problem["problem"] == "does not answer" and problem["pid"] in (None, stopped.pid), f"{problem}")
+        told = run.sluice("status", rc=1, env=self.env, timeout=60).out
+        verify("does not answer" in told, told)
+        stopped.signal(signal.SIGCONT)
+        stopped.stop(60)
+        names = [f"p{i}" for i in range(6)]
+        pushes = [self._push(name, [lua.target("x", f"{self.dir}/{name}/x", MinFree=0)], store) for name in names]
+
+        def all_there() -> bool:
+            return {push["pid"] for push in self._status()["pushes"]} == {push.pid for push in pushes}
+
+        run.wait_until(all_there, 60, "six answers")
+        for push in pushes:
+            push.stop(60)
+
     def _hinder(self) -> socket.socket:
         """Put what is no push where sockets of pushes are; the one that never answers costs every question its patience."""
         root = f"{self.env['RUNTIME_DIRECTORY']}/dpdk"
