@@ -265,7 +265,7 @@ feed_run(const struct feed_stream *stream, const struct sl_target_config *target
 		.block_memory = 2u << 20,
 	};
 	char errbuf[SL_WRITER_ERRBUF];
-	uint64_t deadline = monotonic_ns() + (options->seconds ? options->seconds : 20) * S;
+	uint64_t deadline = monotonic_ns() + (options->seconds ? options->seconds : 60) * S;
 	struct sl_stage stage;
 	unsigned int t;
 	size_t low = SIZE_MAX;

@@ -47,7 +47,7 @@ struct feed_options {
 	uint64_t retry_for;
 	uint64_t ckpt_ns, ckpt_bytes; /**< both 0: defaults */
 	size_t upto;          /**< chunks to serve, 0: all */
-	unsigned int seconds; /**< give up after, 0: 20 */
+	unsigned int seconds; /**< give up after, 0: 60 */
 	void (*each)(struct sl_writers *writers, uint64_t number); /**< called before each dispatch is made */
 };
 
