@@ -21,7 +21,6 @@
 #include "eal_telemetry.h"
 
 #define SOCKET_PREFIX "dpdk_telemetry.v2"
-#define LOCK_NAME "start.lock"
 #define PREFIXES 16u
 #define GREETING_MS 2000 /* what a busy machine may take to answer */
 #define LOCK_TRIES 500u
@@ -51,11 +50,9 @@ static int
 lock_starts(const char *directory)
 {
 	const struct timespec pause = {.tv_nsec = LOCK_PAUSE_NS};
-	char path[PATH_MAX + sizeof(LOCK_NAME) + 1];
-	int fd;
+	/* the directory itself: a file would be left behind */
+	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	snprintf(path, sizeof(path), "%s/" LOCK_NAME, directory);
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	for (unsigned int i = 0; fd >= 0 && i < LOCK_TRIES; i++) {
 		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
 			return fd;
