@@ -113,7 +113,7 @@ eal_telemetry_prefix(char prefix[EAL_PREFIX_SIZE], int *lock)
 	*lock = -1;
 	snprintf(prefix, EAL_PREFIX_SIZE, "sluice");
 	for (unsigned int i = 1; make_directory(prefix, directory); i++) {
-		if (*lock < 0 && i == 1)
+		if (i == 1)
 			*lock = lock_starts(directory);
 		if (!has_silent(directory))
 			return 0;

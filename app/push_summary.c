@@ -10,6 +10,8 @@
 #include "push_summary.h"
 #include "sl_store.h"
 
+#define RATE_FROM_S 0.001 /* of less, most lies in the slots still: no rate can be told */
+
 static void
 print_lcores(const struct push_summary *s, FILE *out)
 {
@@ -68,8 +70,9 @@ print_read(const struct push_summary *s, FILE *out)
 	fprintf(out, "read: %" PRIu64 " packets, %" PRIu64 " bytes in %" PRIu64 " chunks", stats.packets, stats.bytes,
 		stats.chunks);
 	if (seconds > 0)
-		fprintf(out, ", first to last dispatch %.3f s, %.3f GB/s", seconds,
-			(double)stats.bytes / seconds / 1e9);
+		fprintf(out, ", first to last dispatch %.3f s", seconds);
+	if (seconds >= RATE_FROM_S)
+		fprintf(out, ", %.3f GB/s", (double)stats.bytes / seconds / 1e9);
 	if (stats.bad_chunks)
 		fprintf(out, ", %" PRIu64 " damaged or missing chunks passed over", stats.bad_chunks);
 	if (stats.catchup_chunks)
