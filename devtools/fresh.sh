@@ -18,7 +18,7 @@ fi
 root=$1
 shift
 if [ ! -e "$root/etc/debian_version" ]; then
-	debootstrap --variant=minbase bookworm "$root" "${MIRROR:-http://deb.debian.org/debian}"
+	debootstrap --variant=minbase bookworm "$root" ${MIRROR:+"$MIRROR"}
 fi
 cp /etc/resolv.conf "$root/etc/resolv.conf"
 mkdir -p "$root/src/sluice"
