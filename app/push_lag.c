@@ -12,9 +12,6 @@
 #include <time.h>
 
 #define SAMPLES 32u /* chunk headers that are read to tell how long chunks are */
-#define STAYS                                                                                                          \
-	(2 * (uint64_t)SL_SEGMENT_CHUNKS * SL_CHUNK_SIZE) /* at the most, of what retention may not remove yet         \
-							   */
 #define HISTORY_S 10 /* how long what is known of the store's size holds */
 
 struct part {
@@ -252,7 +249,7 @@ capacity(struct push_lag_store *l)
 		all = bytes + spare > wanted ? bytes + spare - wanted : 0;
 	}
 	/* the last segments of a capture are not removed while it is written */
-	stays = bytes < STAYS ? bytes : STAYS;
+	stays = bytes < SL_RETENTION_LEAST_BYTES ? bytes : SL_RETENTION_LEAST_BYTES;
 	l->capacity = all > stays ? all : stays;
 	return l->capacity;
 }

@@ -17,8 +17,6 @@
 
 /* What is removed may take so long until it is free: a reader closes a segment 2 s after its last read. */
 #define UNSEEN_NS 10000000000u
-/* Segments at the end of a capture that is being written: the one that is filled, and the one that followers read. */
-#define KEEP_SEGMENTS 2u
 #define GONE_SUFFIX ".gone"
 
 static int
@@ -163,8 +161,9 @@ shrink(struct retention *r, int store_dir, const struct sl_capture_info *info, u
 		goto out;
 	end = high + 1;
 	if (!closed)
-		end = committed / SL_SEGMENT_CHUNKS < KEEP_SEGMENTS ? 0
-								    : committed / SL_SEGMENT_CHUNKS - KEEP_SEGMENTS + 1;
+		end = committed / SL_SEGMENT_CHUNKS < SL_RETENTION_LEAST_SEGMENTS
+			      ? 0
+			      : committed / SL_SEGMENT_CHUNKS - SL_RETENTION_LEAST_SEGMENTS + 1;
 	for (; low < end && freed < need; low++)
 		if (remove_segment(dir, head, low, committed, &freed) < 0)
 			break;

@@ -151,8 +151,9 @@ sl_retention_bytes(const struct sl_retention *retention, uint64_t size)
 	return part > retention->min_free_bytes ? part : retention->min_free_bytes;
 }
 
-/** A capture that is being written keeps this much, whatever retention asks for: its newest two segments. */
-#define SL_RETENTION_LEAST_BYTES (2ull << 30)
+/** A capture that is being written keeps so many segments: the one that is filled, and the one that followers read. */
+#define SL_RETENTION_LEAST_SEGMENTS 2u
+#define SL_RETENTION_LEAST_BYTES ((uint64_t)SL_RETENTION_LEAST_SEGMENTS * SL_SEGMENT_CHUNKS * SL_CHUNK_SIZE)
 
 /**
  * What retention leaves to captures and to whatever else is on a store's file system. Any thread; asks the file system.
