@@ -51,7 +51,7 @@ data_room(const struct sl_port_spec *spec)
 
 /* Whether a device writes to the mbufs, by their bus addresses; virtual ones have the CPU copy into them. */
 static bool
-dma(const struct sl_port_spec *spec)
+has_dma(const struct sl_port_spec *spec)
 {
 	return spec->kind == SL_PORT_PCI;
 }
@@ -72,7 +72,7 @@ size_t
 port_ethdev_memory(const struct sl_port_spec *spec, const struct sl_live_params *params, bool merge)
 {
 	size_t mbuf = data_room(spec) + MBUF_OVERHEAD;
-	size_t mbufs = (size_t)port_pool_size(params, merge) * (dma(spec) ? RTE_ALIGN_CEIL(mbuf, DMA_PAGE) : mbuf);
+	size_t mbufs = (size_t)port_pool_size(params, merge) * (has_dma(spec) ? RTE_ALIGN_CEIL(mbuf, DMA_PAGE) : mbuf);
 	size_t frames = (size_t)params->queues * devarg_number(spec, "framecnt") * 32; /* net_af_packet's tables */
 
 	return mbufs + frames + (params->queues * PORT_RX_DESCRIPTORS * 64) + (4u << 20);
@@ -215,7 +215,7 @@ make_pool(struct port *port, const struct sl_live_params *params, bool merge, ui
 	char name[32];
 
 	snprintf(name, sizeof(name), "sl-port%u", port->number);
-	port->pool = port_make_pool(name, size, room, rte_eth_dev_socket_id(port->id), dma(&port->spec));
+	port->pool = port_make_pool(name, size, room, rte_eth_dev_socket_id(port->id), has_dma(&port->spec));
 	if (port->pool)
 		return 0;
 	return port_err(-ENOMEM, errbuf, "--port %s: no memory for %u packet buffers of %u bytes: %s", port->spec.text,
