@@ -13,7 +13,7 @@
 #include <rte_telemetry.h>
 
 #include "capture.h"
-#include "clock.h"
+#include "monotonic.h"
 
 #define LINE_EVERY_NS 1000000000u
 

@@ -21,8 +21,8 @@
 
 #include "app.h"
 #include "capture.h"
-#include "clock.h"
 #include "eal.h"
+#include "monotonic.h"
 
 #define TICK_NS 20000000
 #define DRAIN_MAX_NS 5000000000u /* an lcore that has not stopped by then does not run */

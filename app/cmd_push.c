@@ -20,7 +20,7 @@
 #include <rte_launch.h>
 
 #include "app.h"
-#include "clock.h"
+#include "monotonic.h"
 #include "progress.h"
 #include "push.h"
 #include "push_claims.h"

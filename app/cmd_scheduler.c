@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "app.h"
-#include "clock.h"
+#include "monotonic.h"
 #include "scheduler.h"
 #include "sl_store.h"
 #include "zone.h"

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "clock.h"
+#include "monotonic.h"
 #include "progress.h"
 
 #define INTERVAL_NS 200000000u

@@ -6,7 +6,7 @@
 
 #include <rte_cycles.h>
 
-#include "clock.h"
+#include "monotonic.h"
 #include "push_account.h"
 
 struct push_moment
