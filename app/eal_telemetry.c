@@ -11,20 +11,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "eal_telemetry.h"
+#include "patient_lock.h"
 
-#define SOCKET_PREFIX "dpdk_telemetry.v2"
 #define PREFIXES 16u
 #define GREETING_MS 2000 /* what a busy machine may take to answer */
-#define LOCK_TRIES 500u
-#define LOCK_PAUSE_NS 10000000
 
 /* As EAL finds its runtime directory (eal_create_runtime_dir()); where it cannot, it would refuse to start. */
 static bool
@@ -49,18 +45,13 @@ make_directory(const char *prefix, char path[PATH_MAX])
 static int
 lock_starts(const char *directory)
 {
-	const struct timespec pause = {.tv_nsec = LOCK_PAUSE_NS};
 	/* the directory itself: a file would be left behind */
 	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	for (unsigned int i = 0; fd >= 0 && i < LOCK_TRIES; i++) {
-		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-			return fd;
-		nanosleep(&pause, NULL);
-	}
-	/* Who has it hangs in its start: what the lock is against is less likely than that. */
-	if (fd >= 0)
-		close(fd);
+	/* Who has it for long hangs in its start: what the lock is against is less likely than that. */
+	if (fd < 0 || patient_lock(fd) == 0)
+		return fd;
+	close(fd);
 	return -1;
 }
 
@@ -95,7 +86,7 @@ has_silent(const char *directory)
 	DIR *dir = opendir(directory);
 
 	while (dir && !silent && (entry = readdir(dir)) != NULL) {
-		if (strncmp(entry->d_name, SOCKET_PREFIX, strlen(SOCKET_PREFIX)) != 0)
+		if (strncmp(entry->d_name, EAL_SOCKET_NAME, strlen(EAL_SOCKET_NAME)) != 0)
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", directory, entry->d_name);
 		silent = is_silent(path);
@@ -111,7 +102,7 @@ eal_telemetry_prefix(char prefix[EAL_PREFIX_SIZE], int *lock)
 	char directory[PATH_MAX];
 
 	*lock = -1;
-	snprintf(prefix, EAL_PREFIX_SIZE, "sluice");
+	snprintf(prefix, EAL_PREFIX_SIZE, EAL_FILE_PREFIX);
 	for (unsigned int i = 1; make_directory(prefix, directory); i++) {
 		if (i == 1)
 			*lock = lock_starts(directory);
@@ -119,11 +110,11 @@ eal_telemetry_prefix(char prefix[EAL_PREFIX_SIZE], int *lock)
 			return 0;
 		if (i == PREFIXES)
 			break;
-		snprintf(prefix, EAL_PREFIX_SIZE, "sluice%u", i);
+		snprintf(prefix, EAL_PREFIX_SIZE, EAL_FILE_PREFIX "%u", i);
 	}
 	if (*lock >= 0)
 		close(*lock);
 	*lock = -1;
-	snprintf(prefix, EAL_PREFIX_SIZE, "sluice");
+	snprintf(prefix, EAL_PREFIX_SIZE, EAL_FILE_PREFIX);
 	return -ENOENT;
 }

@@ -15,7 +15,9 @@
  *   remove it.
  */
 
+#define EAL_FILE_PREFIX "sluice" /**< of all of ours; a number may follow */
 #define EAL_PREFIX_SIZE 16
+#define EAL_SOCKET_NAME "dpdk_telemetry.v2" /**< a second process of the same prefix has ":1" behind it, and so on */
 
 /**
  * Choose a file prefix whose sockets all answer: "sluice", or "sluice1" and so on. Main thread; waits up to some seconds

@@ -13,12 +13,12 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "patient_lock.h"
 
 #define LOCK_NAME "lock"
 #define NAME_MAX_HERE 48
-#define PATIENCE 500 /* looks at the lock, 10 ms apart: who has it has stopped */
 
 struct push_registry {
 	int dir, fd;
@@ -62,18 +62,15 @@ open_directory(void)
 static int
 lock_directory(int dir)
 {
-	const struct timespec pause = {.tv_nsec = 10000000};
-	int fd = openat(dir, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int fd = openat(dir, LOCK_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600), rc;
 
 	if (fd < 0)
 		return -errno;
-	for (unsigned int i = 0; i < PATIENCE; i++) {
-		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
-			return fd;
-		nanosleep(&pause, NULL);
-	}
+	rc = patient_lock(fd);
+	if (rc == 0)
+		return fd;
 	close(fd);
-	return -ETIMEDOUT;
+	return rc;
 }
 
 static int

@@ -15,11 +15,10 @@
 #include <unistd.h>
 
 #include "app.h"
+#include "eal_telemetry.h"
 #include "sl_store.h"
 #include "status.h"
 
-#define SOCKET_PREFIX "dpdk_telemetry.v2" /* a second process of the same name has ":1" behind it, and so on */
-#define FILE_PREFIX "sluice" /* of ours; a number may follow: eal_telemetry.h */
 #define ANSWER_S 3 /* a process that is stopped or swapped out keeps nobody waiting for longer */
 #define COMMAND_SIZE 64
 #define ANSWER_MAX (1u << 20)
@@ -350,7 +349,7 @@ ask_socket(const char *path, json_t *pushes, json_t *captures)
 	pid_t pid = 0;
 
 	line.fd = open_line(path, &pid);
-	if (line.fd == -EAGAIN && strstr(path, "/dpdk/" FILE_PREFIX)) {
+	if (line.fd == -EAGAIN && strstr(path, "/dpdk/" EAL_FILE_PREFIX)) {
 		json_t *process = new_process(path, 0);
 
 		/* Its queue is full: it has not answered others either. */
@@ -383,7 +382,7 @@ ask_prefix(const char *path, json_t *pushes, json_t *captures)
 		char name[PATH_MAX];
 
 		if (snprintf(name, sizeof(name), "%s/%s", path, entries[i]->d_name) < (int)sizeof(name) &&
-			strncmp(entries[i]->d_name, SOCKET_PREFIX, strlen(SOCKET_PREFIX)) == 0)
+			strncmp(entries[i]->d_name, EAL_SOCKET_NAME, strlen(EAL_SOCKET_NAME)) == 0)
 			ask_socket(name, pushes, captures);
 		free(entries[i]);
 	}
