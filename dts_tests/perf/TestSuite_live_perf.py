@@ -9,11 +9,10 @@ import os
 import re
 import shutil
 import statistics
-import struct
 import time
 
 from api.test import log, verify, write_performance_json
-from framework import lua, run, telemetry, traffic, wire
+from framework import lua, pcap, run, telemetry, traffic, wire
 from framework.run import SLUICE, Process
 from framework.test_suite import TestSuite, perf_test
 
@@ -23,17 +22,6 @@ LOADS = {"idle": None, "1 Gb/s": ("--mbps=1000",), "at the limit": ("--topspeed"
 # Of one CPU, in silence.
 IDLE_CPU = 0.01
 FILE_BYTES = 1_000_000
-
-
-def last_packet(path: str) -> float:
-    """Time of a nanosecond pcap's last packet."""
-    with open(path, "rb") as file:
-        data = file.read()
-    at, found = 24, 0.0
-    while at < len(data):
-        seconds, nanoseconds, caplen = struct.unpack_from("<III", data, at)
-        found, at = seconds + nanoseconds / 1e9, at + 16 + caplen
-    return found
 
 
 class TestLivePerf(TestSuite):
@@ -71,7 +59,7 @@ class TestLivePerf(TestSuite):
                 lags = []
                 for name in run.list_files(out, ".pcap") if os.path.isdir(out) else []:
                     # Of an inode whose working name was removed, the last step of publishing.
-                    lags.append(os.stat(f"{out}/{name}").st_ctime_ns / 1e9 - last_packet(f"{out}/{name}"))
+                    lags.append(os.stat(f"{out}/{name}").st_ctime_ns / 1e9 - pcap.read_packets(f"{out}/{name}")[-1].ts / pcap.NS)
                 capture.stop(60)
                 told = capture.out
                 push.stop(60)
